@@ -1,0 +1,147 @@
+# One static library per module; boundaries are proven, not written down.
+#
+#   hf_module(core.tree ZONE pure
+#             DEPS base crypto core.seal        modules whose headers may be included (public)
+#             PRIVATE_DEPS ...                  the same, but not passed on to dependants
+#             LIBS OpenSSL::Crypto              libraries from outside (private)
+#             PUBLIC_LIBS ...                   the same, but their headers show in ours
+#             TEST_DEPS ... TEST_LIBS ...       extra for <module>_test
+#             TEST_LABEL fast)
+#
+# Sources: every *.cc beside the CMakeLists; every *_test.cc goes into <module>_test, every *_fuzz.cc is a fuzzer.
+# Headers: every *.h is public, except those that end in _internal.h.
+# Include path: "core/tree/node.h" resolves only for modules that declare core.tree (or get it through a public dep).
+#
+# Zones and what they may depend on:
+#   shared   base crypto seam       -> shared
+#   pure     core, no OS symbols    -> shared pure            (-fno-exceptions -fno-rtti)
+#   trusted  core services          -> shared pure trusted
+#   host     the untrusted host     -> shared host            (never crypto or the core)
+#   edge     cli sdk sim tests      -> anything
+set_property(GLOBAL PROPERTY HF_MODULES "")
+
+function(_hf_zone_allows from to out)
+  set(allow_shared shared)
+  set(allow_pure shared pure)
+  set(allow_trusted shared pure trusted)
+  set(allow_host shared host)
+  set(allow_edge shared pure trusted host edge)
+  if(to IN_LIST allow_${from})
+    set(${out} TRUE PARENT_SCOPE)
+  else()
+    set(${out} FALSE PARENT_SCOPE)
+  endif()
+endfunction()
+
+function(hf_module name)
+  cmake_parse_arguments(M "NO_TESTS" "ZONE;TEST_LABEL;TEST_TIMEOUT"
+    "DEPS;PRIVATE_DEPS;LIBS;PUBLIC_LIBS;TEST_DEPS;TEST_LIBS;EXTRA_SOURCES" ${ARGN})
+  string(REPLACE "." "/" path ${name})
+  file(RELATIVE_PATH source_path ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+  string(REPLACE "." "_" target ${name})
+  set(target hf_${target})
+  file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.h)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  set(tests ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  set(fuzzers ${sources})
+  list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "(_test|_fuzz|_main)\\.cc$")
+  list(FILTER headers EXCLUDE REGEX "_internal\\.h$")
+  file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/gen)
+  if(NOT sources)
+    file(WRITE ${CMAKE_BINARY_DIR}/gen/${target}_empty.cc "")
+    set(sources ${CMAKE_BINARY_DIR}/gen/${target}_empty.cc)
+  endif()
+
+  add_library(${target} STATIC ${sources} ${M_EXTRA_SOURCES})
+  set(inc ${CMAKE_BINARY_DIR}/inc/${name})
+  get_filename_component(parent ${inc}/${path} DIRECTORY)
+  file(MAKE_DIRECTORY ${parent})
+  file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${inc}/${path} SYMBOLIC)
+  target_include_directories(${target} PUBLIC ${inc})
+  if(headers)
+    # The self-contained-header check of CMake wants the headers below a base directory that is an include dir.
+    list(TRANSFORM headers REPLACE "^${CMAKE_CURRENT_SOURCE_DIR}/" "${inc}/${path}/")
+    target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${inc} FILES ${headers})
+  endif()
+
+  foreach(dep IN LISTS M_DEPS M_PRIVATE_DEPS)
+    string(REPLACE "." "_" dep_target ${dep})
+    if(NOT TARGET hf_${dep_target})
+      message(FATAL_ERROR "${name}: '${dep}' is not a module declared before it (a cycle, or a wrong order)")
+    endif()
+    get_target_property(dep_zone hf_${dep_target} HF_ZONE)
+    _hf_zone_allows(${M_ZONE} ${dep_zone} ok)
+    if(NOT ok)
+      message(FATAL_ERROR "${name} (${M_ZONE}) may not depend on ${dep} (${dep_zone})")
+    endif()
+    if(M_ZONE STREQUAL "host" AND dep STREQUAL "crypto")
+      message(FATAL_ERROR "${name}: the host holds no key and links no crypto")
+    endif()
+  endforeach()
+  list(TRANSFORM M_DEPS REPLACE "\\." "_" OUTPUT_VARIABLE deps)
+  list(TRANSFORM deps PREPEND hf_)
+  list(TRANSFORM M_PRIVATE_DEPS REPLACE "\\." "_" OUTPUT_VARIABLE private_deps)
+  list(TRANSFORM private_deps PREPEND hf_)
+  target_link_libraries(${target} PUBLIC ${deps} ${M_PUBLIC_LIBS} PRIVATE ${private_deps} ${M_LIBS})
+  set_target_properties(${target} PROPERTIES HF_ZONE ${M_ZONE} HF_NAME ${name} HF_PATH ${source_path}
+    HF_DEPS "${M_DEPS}" HF_PRIVATE_DEPS "${M_PRIVATE_DEPS}" HF_LIBS "${M_LIBS};${M_PUBLIC_LIBS}")
+  if(M_ZONE STREQUAL "pure" OR (M_ZONE STREQUAL "shared"))
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti>)
+  endif()
+  set_property(GLOBAL APPEND PROPERTY HF_MODULES ${target})
+
+  if(tests AND NOT M_NO_TESTS AND NOT HF_FUZZ)
+    list(TRANSFORM M_TEST_DEPS REPLACE "\\." "_" OUTPUT_VARIABLE test_deps)
+    list(TRANSFORM test_deps PREPEND hf_)
+    hf_test(${target}_test SOURCES ${tests} LIBS ${target} ${private_deps} ${test_deps} ${M_TEST_LIBS}
+            LABEL "${M_TEST_LABEL}" TIMEOUT "${M_TEST_TIMEOUT}")
+  endif()
+  if(HF_FUZZ)
+    foreach(fuzzer IN LISTS fuzzers)
+      get_filename_component(fuzz_name ${fuzzer} NAME_WE)
+      add_executable(${fuzz_name} ${fuzzer})
+      target_link_libraries(${fuzz_name} PRIVATE ${target} ${private_deps} ${M_TEST_LIBS})
+      target_link_options(${fuzz_name} PRIVATE -fsanitize=fuzzer)
+    endforeach()
+  endif()
+endfunction()
+
+# A GoogleTest executable whose tests ctest lists one by one. LABEL: fast (default) sim crash e2e arch.
+function(hf_test name)
+  cmake_parse_arguments(T "" "LABEL;TIMEOUT" "SOURCES;LIBS" ${ARGN})
+  if(NOT T_LABEL)
+    set(T_LABEL fast)
+  endif()
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${T_SOURCES})
+  target_link_libraries(${name} PRIVATE ${T_LIBS} GTest::gtest GTest::gtest_main Threads::Threads)
+  target_compile_definitions(${name} PRIVATE HF_SOURCE_DIR="${CMAKE_SOURCE_DIR}" HF_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  include(GoogleTest)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS ${T_LABEL} TIMEOUT ${T_TIMEOUT})
+endfunction()
+
+# After all modules: whole-archive link test per module, and the facts from which docs/modules.md is generated.
+function(hf_finish_modules)
+  get_property(modules GLOBAL PROPERTY HF_MODULES)
+  file(WRITE ${CMAKE_BINARY_DIR}/gen/empty_main.cc "int main() { return 0; }\n")
+  set(json "")
+  add_custom_target(hf_linktests)
+  foreach(target IN LISTS modules)
+    if(NOT HF_FUZZ)
+      add_executable(${target}_linktest EXCLUDE_FROM_ALL ${CMAKE_BINARY_DIR}/gen/empty_main.cc)
+      target_link_libraries(${target}_linktest PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,${target}>)
+      add_dependencies(hf_linktests ${target}_linktest)
+    endif()
+    foreach(p NAME ZONE PATH DEPS PRIVATE_DEPS LIBS)
+      get_target_property(v_${p} ${target} HF_${p})
+      string(REPLACE ";" " " v_${p} "${v_${p}}")
+      string(STRIP "${v_${p}}" v_${p})
+    endforeach()
+    string(APPEND json "${v_NAME}|${v_ZONE}|${v_PATH}|${v_DEPS}|${v_PRIVATE_DEPS}|${v_LIBS}|$<TARGET_FILE:${target}>\n")
+  endforeach()
+  file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/gen/modules.txt CONTENT "${json}")
+endfunction()

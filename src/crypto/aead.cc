@@ -1,0 +1,77 @@
+#include "crypto/aead.h"
+
+#include <openssl/evp.h>
+
+#include "base/check.h"
+
+namespace holdfast::crypto {
+namespace {
+
+constexpr int kNonceBytes = 12;
+constexpr size_t kPieceBytes = 1u << 30;  // OpenSSL takes lengths as int
+
+void MakeNonce(uint64_t nonce, uint8_t out[kNonceBytes]) {
+  std::memset(out, 0, kNonceBytes);
+  StoreLittle(out, nonce);
+}
+
+}  // namespace
+
+struct AesGcm::State {
+  EVP_CIPHER_CTX* seal = EVP_CIPHER_CTX_new();
+  EVP_CIPHER_CTX* open = EVP_CIPHER_CTX_new();
+  ~State() {
+    EVP_CIPHER_CTX_free(seal);  // wipes the key schedule
+    EVP_CIPHER_CTX_free(open);
+  }
+};
+
+AesGcm::AesGcm(const Key& key) : s_(std::make_unique<State>()) {
+  HF_CHECK(s_->seal != nullptr && s_->open != nullptr);
+  HF_CHECK(EVP_EncryptInit_ex(s_->seal, EVP_aes_256_gcm(), nullptr, key.view().data(), nullptr) == 1);
+  HF_CHECK(EVP_DecryptInit_ex(s_->open, EVP_aes_256_gcm(), nullptr, key.view().data(), nullptr) == 1);
+}
+AesGcm::AesGcm(AesGcm&&) noexcept = default;
+AesGcm& AesGcm::operator=(AesGcm&&) noexcept = default;
+AesGcm::~AesGcm() = default;
+
+void AesGcm::Seal(uint64_t nonce, ByteView aad, ByteView plaintext, Bytes& out) {
+  HF_CHECK(plaintext.size() < kPieceBytes && aad.size() < kPieceBytes);
+  uint8_t iv[kNonceBytes];
+  MakeNonce(nonce, iv);
+  EVP_CIPHER_CTX* c = s_->seal;
+  HF_CHECK(EVP_EncryptInit_ex(c, nullptr, nullptr, nullptr, iv) == 1);
+  int n = 0;
+  if (!aad.empty()) HF_CHECK(EVP_EncryptUpdate(c, nullptr, &n, aad.data(), static_cast<int>(aad.size())) == 1);
+  size_t at = out.size();
+  out.resize(at + plaintext.size() + kTagBytes);
+  if (!plaintext.empty()) {
+    HF_CHECK(EVP_EncryptUpdate(c, out.data() + at, &n, plaintext.data(), static_cast<int>(plaintext.size())) == 1);
+  }
+  HF_CHECK(EVP_EncryptFinal_ex(c, out.data() + at + plaintext.size(), &n) == 1);
+  HF_CHECK(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, kTagBytes, out.data() + at + plaintext.size()) == 1);
+}
+
+Result<Bytes> AesGcm::Open(uint64_t nonce, ByteView aad, ByteView sealed) {
+  if (sealed.size() < kTagBytes || sealed.size() >= kPieceBytes) return Code::kAuthFailed;
+  size_t size = sealed.size() - kTagBytes;
+  uint8_t iv[kNonceBytes];
+  MakeNonce(nonce, iv);
+  EVP_CIPHER_CTX* c = s_->open;
+  HF_CHECK(EVP_DecryptInit_ex(c, nullptr, nullptr, nullptr, iv) == 1);
+  int n = 0;
+  if (!aad.empty()) HF_CHECK(EVP_DecryptUpdate(c, nullptr, &n, aad.data(), static_cast<int>(aad.size())) == 1);
+  Bytes out(size);
+  uint8_t none = 0;
+  if (size != 0) HF_CHECK(EVP_DecryptUpdate(c, out.data(), &n, sealed.data(), static_cast<int>(size)) == 1);
+  uint8_t tag[kTagBytes];
+  std::memcpy(tag, sealed.data() + size, kTagBytes);
+  HF_CHECK(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, kTagBytes, tag) == 1);
+  if (EVP_DecryptFinal_ex(c, &none, &n) != 1) {
+    Wipe(out.data(), out.size());
+    return Code::kAuthFailed;
+  }
+  return out;
+}
+
+}  // namespace holdfast::crypto

@@ -1,0 +1,44 @@
+#include "seam/storage.h"
+
+#include <utility>
+
+namespace holdfast::seam {
+
+Result<std::vector<ObjectInfo>> ListAll(Storage& storage, std::string_view prefix) {
+  std::vector<ObjectInfo> all;
+  std::string after;
+  for (;;) {
+    HF_TRY(Listing page, storage.List(prefix, after, kListPageMax));
+    bool done = page.complete || page.objects.empty();
+    for (ObjectInfo& o : page.objects) {
+      // A provider that does not move forward would keep us here for ever.
+      if (!after.empty() && o.name <= after) return Code::kMalformed;
+      after = o.name;
+      all.push_back(std::move(o));
+    }
+    if (done) return all;
+  }
+}
+
+bool ValidName(std::string_view name) {
+  if (name.empty() || name.size() > 255) return false;
+  size_t part = 0;  // length of the current part
+  bool dots_only = true;
+  for (size_t i = 0; i <= name.size(); ++i) {
+    if (i == name.size() || name[i] == '/') {
+      if (part == 0 || (dots_only && part <= 2)) return false;
+      part = 0;
+      dots_only = true;
+      continue;
+    }
+    char c = name[i];
+    bool ok = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+              c == '-';
+    if (!ok) return false;
+    if (c != '.') dots_only = false;
+    ++part;
+  }
+  return true;
+}
+
+}  // namespace holdfast::seam
