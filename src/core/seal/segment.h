@@ -1,0 +1,79 @@
+// Segments: the nodes of one table that were written together, each sealed by itself. Source: docs/format.md 5; A1-A4.
+//
+// A builder fixes offsets as nodes are added, so a parent can name its children's places before anything is sealed.
+#ifndef HOLDFAST_CORE_SEAL_SEGMENT_H_
+#define HOLDFAST_CORE_SEAL_SEGMENT_H_
+
+#include <memory>
+#include <vector>
+
+#include "core/seal/object.h"
+#include "crypto/aead.h"
+
+namespace holdfast::seal {
+
+inline constexpr size_t kAddressBytes = 33;
+using Address = std::array<uint8_t, kAddressBytes>;  // algorithm byte, 32-byte keyed hash of the canonical node
+
+struct Extent {
+  uint32_t offset = 0;
+  uint32_t length = 0;  // of the sealed node, tag included
+};
+
+class SegmentBuilder {
+ public:
+  explicit SegmentBuilder(TableId table) : table_(table) {}
+  // `tail`: hints; padded here to a multiple of 16 together with what is before it. Returns where the node will lie.
+  Extent Add(const Address& address, ByteView canonical, ByteView hints);
+  size_t size_bytes() const { return size_; }  // of the finished segment
+  bool empty() const { return nodes_.empty(); }
+
+  struct Sealed {
+    Bytes bytes;          // the whole object
+    ObjectHeader header;  // kept in the manifest, so that a node costs one range read
+    Digest sha256;        // of `bytes`, for scrub without keys
+  };
+  // Seals all nodes for the object `name`. The builder is empty afterwards.
+  Sealed Finish(const DomainKeys& keys, Epoch epoch, const StoreId& store, std::string_view name, crypto::Random& random);
+
+ private:
+  struct Node {
+    Address address;
+    Extent extent;
+    uint32_t canonical_length, tail_length;
+    size_t text_at;  // in text_
+  };
+  TableId table_;
+  std::vector<Node> nodes_;
+  Bytes text_;
+  size_t size_ = kHeaderBytes;
+};
+
+// What a node's text consists of once opened.
+struct OpenedNode {
+  Bytes text;               // canonical || hints || zeros
+  uint32_t canonical_length = 0;
+  ByteView canonical() const { return ByteView(text).subspan(4, canonical_length); }
+  ByteView tail() const { return ByteView(text).subspan(4 + canonical_length); }
+};
+
+// Opens nodes of one segment; keeps the AEAD context. Not thread-safe.
+class SegmentOpener {
+ public:
+  SegmentOpener(const DomainKeys& keys, const ObjectHeader& header, const StoreId& store, std::string_view name,
+                const TableId& table);
+  // `sealed` is what lies at `extent`. The address is bound in the AAD: no second hash is needed (A2).
+  //   errors  kAuthFailed  swapped, changed or another address;  kMalformed  lengths inside do not fit
+  Result<OpenedNode> Open(const Address& address, uint32_t offset, ByteView sealed);
+
+ private:
+  Bytes aad_;  // ends with room for the address
+  crypto::AesGcm aead_;
+};
+
+// 0x01 || HMAC(address key, canonical).
+Address NodeAddress(const DomainKeys& keys, ByteView canonical);
+
+}  // namespace holdfast::seal
+
+#endif  // HOLDFAST_CORE_SEAL_SEGMENT_H_
