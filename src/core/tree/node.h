@@ -1,0 +1,100 @@
+// Nodes of the content-addressed B-tree, decoded and immutable. Source: docs/format.md 5.
+//
+//            inner (level 2)      separator | reference | separator | reference ...
+//           /               \.
+//      inner (level 1)   inner (level 1)
+//      /    |    \.        ...
+//   leaf  leaf  leaf            key | value inline, or a reference to chunk / chunk list
+//
+// A reference is {address, birth} (canonical, the same on all members) and a hint (where this member keeps it).
+#ifndef HOLDFAST_CORE_TREE_NODE_H_
+#define HOLDFAST_CORE_TREE_NODE_H_
+
+#include <memory>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "core/seal/segment.h"
+
+namespace holdfast::tree {
+
+using seal::Address;
+
+struct Hint {
+  uint32_t segment = 0;  // 0 = nowhere (not written yet)
+  uint32_t offset = 0;
+  uint32_t length = 0;
+  friend auto operator<=>(const Hint&, const Hint&) = default;
+};
+
+struct NodeRef {
+  Address address{};
+  LogIndex birth;
+  Hint hint;
+};
+
+enum class NodeType : uint8_t { kLeaf = 1, kInner = 2, kChunk = 3, kChunkList = 4 };
+
+// A leaf's value as it lies there: inline bytes, or a reference to a blob of `length` bytes.
+struct StoredValue {
+  ByteView inline_bytes;  // points into the node
+  bool is_blob = false;
+  uint64_t length = 0;
+  NodeRef blob;
+};
+
+class Node {
+ public:
+  // Parses the canonical bytes and hints of one opened node, checking every rule of docs/format.md 5 that a node can
+  // show by itself (counts, ascending keys, sizes, levels).  kMalformed otherwise.
+  static Result<std::shared_ptr<const Node>> Decode(ByteView canonical, ByteView tail);
+
+  NodeType type() const;
+  uint8_t level() const;
+  size_t count() const;                    // rows, children or chunks
+  ByteView key(size_t i) const;            // leaf: key; inner: separator
+  StoredValue value(size_t i) const;       // leaf
+  NodeRef child(size_t i) const;           // inner, chunk list (birth 0 there: its chunks were born with it)
+  uint64_t rows(size_t i) const;           // inner: rows below child i
+  ByteView chunk() const;                  // chunk
+  uint64_t total_rows() const;             // leaf: count(); inner: sum
+  size_t memory_bytes() const;             // for the cache's bound
+  // Leaf: first row with key >= k.  Inner: the child that may hold k.
+  size_t LowerBound(ByteView k) const;
+  size_t ChildFor(ByteView k) const;
+  ByteView canonical() const;
+  // Every reference of the node in order, with hints: the one traversal trait for GC, verify, export and cleaning.
+  std::vector<NodeRef> References() const;
+
+  // Implementation detail of node.cc, public so that make_shared works.
+  struct Parts;
+  explicit Node(std::unique_ptr<Parts> parts);
+  ~Node();
+
+ private:
+  std::unique_ptr<Parts> p_;
+};
+using NodePtr = std::shared_ptr<const Node>;
+
+// Canonical encodings, for writers.
+struct LeafRow {
+  ByteView key;
+  StoredValue value;
+};
+struct InnerChild {
+  ByteView separator;
+  NodeRef ref;
+  uint64_t rows = 0;
+};
+struct EncodedNode {
+  Bytes canonical, hints;
+};
+EncodedNode EncodeLeaf(const std::vector<LeafRow>& rows);
+EncodedNode EncodeInner(uint8_t level, const std::vector<InnerChild>& children);
+EncodedNode EncodeChunk(ByteView bytes);
+EncodedNode EncodeChunkList(const std::vector<NodeRef>& chunks);
+
+}  // namespace holdfast::tree
+
+#endif  // HOLDFAST_CORE_TREE_NODE_H_

@@ -1,0 +1,104 @@
+// Reading a tree: lookup, cursors in both directions, blobs, walking all of it. Pure, resumable, not thread-safe per object.
+#ifndef HOLDFAST_CORE_TREE_READ_H_
+#define HOLDFAST_CORE_TREE_READ_H_
+
+#include <vector>
+
+#include "core/tree/source.h"
+
+namespace holdfast::tree {
+
+// A value found: keeps its leaf alive, so inline bytes stay valid.
+struct Found {
+  NodePtr leaf;
+  StoredValue value;
+};
+
+// Cost: one Find per level; nothing is remembered between calls.
+//   kMalformed: a node of the wrong type or level where the tree leads (a forged or damaged tree)
+Step<std::optional<Found>> Lookup(const Root& root, ByteView key, NodeSource& source);
+
+// The bytes of a blob (or the inline bytes). Resumable by calling again.
+class BlobReader {
+ public:
+  explicit BlobReader(const StoredValue& value);  // copies what it needs
+  Step<Bytes> Run(NodeSource& source);            // the whole value; at most limits::kValueBytesMax, else kMalformed
+
+ private:
+  uint64_t length_;
+  bool is_blob_;
+  NodeRef ref_;
+  Bytes out_;
+  size_t next_chunk_ = 0;
+};
+
+// A position between rows. Usage: Seek…, then Next() or Prev() until it answers nothing.
+// A Need or a failure leaves the position as it was: call again.
+class Cursor {
+ public:
+  explicit Cursor(const Root& root) : root_(root) {}
+  // Before the first row with key >= k (empty k: before the first row).
+  Step<bool> SeekTo(ByteView k, NodeSource& source);
+  Step<bool> SeekToEnd(NodeSource& source);
+  struct Row {
+    NodePtr leaf;  // keeps key and value alive
+    ByteView key;
+    StoredValue value;
+  };
+  Step<std::optional<Row>> Next(NodeSource& source);  // the row after the position, and moves behind it
+  Step<std::optional<Row>> Prev(NodeSource& source);  // the row before the position, and moves before it
+
+ private:
+  struct Level {
+    NodePtr node;
+    size_t at;  // inner: child we are in; leaf: rows before the position
+  };
+  Root root_;
+  std::vector<Level> path_;
+};
+
+// Every node reachable from a root, parents before children, each once per reference: verify, GC, cleaning, export.
+class Walk {
+ public:
+  explicit Walk(const Root& root);
+  struct Visit {
+    NodeRef ref;
+    NodePtr node;
+    uint8_t depth;  // 0 = root
+  };
+  // Next node; nothing at the end. After a failure with one node, Skip() goes on behind it.
+  Step<std::optional<Visit>> Next(NodeSource& source);
+  void Skip();
+  // Leave the references of the node visited last aside (e.g. leaves' blobs, or a shared subtree).
+  void Prune();
+
+ private:
+  struct Pending {
+    NodeRef ref;
+    uint8_t depth;
+    uint8_t level;      // what its parent says it is; 0xFF for the root
+    bool is_blob;
+  };
+  std::vector<Pending> stack_;
+  size_t pushed_ = 0;
+};
+
+// What differs between two trees, in key order; equal subtrees are skipped by address.
+class Diff {
+ public:
+  Diff(const Root& before, const Root& after);
+  ~Diff();
+  struct Change {
+    Bytes key;
+    std::optional<Found> before, after;  // one of them may be absent
+  };
+  Step<std::optional<Change>> Next(NodeSource& source);
+
+ private:
+  struct State;
+  std::unique_ptr<State> s_;
+};
+
+}  // namespace holdfast::tree
+
+#endif  // HOLDFAST_CORE_TREE_READ_H_

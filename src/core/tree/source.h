@@ -1,0 +1,65 @@
+// How the tree library meets the world: nodes come from a NodeSource, new ones go to a NodeSink.
+// Every operation is resumable: where a node is not in memory it answers Need{reference}, its caller fetches it and
+// calls Run() again; nothing is lost or done twice.
+#ifndef HOLDFAST_CORE_TREE_SOURCE_H_
+#define HOLDFAST_CORE_TREE_SOURCE_H_
+
+#include <optional>
+
+#include "core/tree/node.h"
+
+namespace holdfast::tree {
+
+class NodeSource {
+ public:
+  virtual ~NodeSource() = default;
+  // The decoded node if it is in memory now, else null. Never blocks.
+  virtual NodePtr Find(const NodeRef& ref) = 0;
+};
+
+// Takes the nodes of one table as a fold makes them, children before parents.
+class NodeSink {
+ public:
+  virtual ~NodeSink() = default;
+  // Stores the node; returns its reference with address and hint filled in (birth = the fold's).
+  virtual NodeRef Emit(EncodedNode node) = 0;
+  // The fold no longer needs what lay there (each replaced node is told exactly once).
+  virtual void Dead(const NodeRef& ref) = 0;
+  // An untouched child whose place should be left (cleaning): true = the fold shall write it again elsewhere.
+  virtual bool ShouldMove(const Hint& hint) { (void)hint; return false; }
+  // A better place known for a reference whose parent is being rewritten anyway (forwarding); hint unchanged if none.
+  virtual Hint Forward(const Hint& hint) { return hint; }
+};
+
+// Progress of a resumable operation.
+struct Need {
+  NodeRef ref;
+};
+template <typename T>
+class [[nodiscard]] Step {
+ public:
+  Step(T done) : v_(std::in_place_index<0>, std::move(done)) {}  // NOLINT: implicit
+  Step(Need need) : v_(std::in_place_index<1>, need) {}          // NOLINT: implicit
+  Step(Error error) : v_(std::in_place_index<2>, error) {}       // NOLINT: implicit
+  Step(Code code) : v_(std::in_place_index<2>, Error(code)) {}   // NOLINT: implicit
+  bool done() const { return v_.index() == 0; }
+  bool needs() const { return v_.index() == 1; }
+  bool failed() const { return v_.index() == 2; }
+  T& value() { HF_CHECK(done()); return *std::get_if<0>(&v_); }
+  const NodeRef& need() const { HF_CHECK(needs()); return std::get_if<1>(&v_)->ref; }
+  Error error() const { HF_CHECK(failed()); return *std::get_if<2>(&v_); }
+
+ private:
+  std::variant<T, Need, Error> v_;
+};
+
+// A tree: nothing, or a root node. `rows` is part of what the logical root says about it.
+struct Root {
+  bool empty = true;
+  NodeRef ref;
+  uint64_t rows = 0;
+};
+
+}  // namespace holdfast::tree
+
+#endif  // HOLDFAST_CORE_TREE_SOURCE_H_
