@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "base/result.h"
 
