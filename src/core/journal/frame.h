@@ -1,0 +1,70 @@
+// One frame: what one wave writes. Source: docs/format.md 6; rules B1, B2.
+#ifndef HOLDFAST_CORE_JOURNAL_FRAME_H_
+#define HOLDFAST_CORE_JOURNAL_FRAME_H_
+
+#include <string>
+#include <vector>
+
+#include "core/journal/entry.h"
+#include "core/seal/keyring.h"
+
+namespace holdfast::journal {
+
+inline constexpr size_t kFrameHeaderBytes = 128;
+
+enum class FrameKind : uint16_t { kWave = 1, kBarrier = 2, kClosing = 3 };
+
+struct FramePosition {  // a frame and what it says of itself: a link of the physical chain
+  FrameNumber number;
+  Digest digest{};
+  friend bool operator==(const FramePosition&, const FramePosition&) = default;
+};
+
+struct Frame {
+  FrameKind kind = FrameKind::kWave;
+  FrameNumber number;
+  Term term;
+  MemberId vote;
+  LogIndex watermark;
+  LogIndex truncate_from;  // 0 = none
+  FramePosition before;
+  LogIndex first_index;    // index of entries[0] (or of the next entry, when there are none)
+  Digest chain_before{};   // chain at first_index - 1
+  std::vector<Entry> entries;
+};
+
+struct JournalIdentity {
+  StoreId store;
+  MemberId member;
+};
+
+// "members/<id>/journal/<20 digits>"
+std::string FrameName(const MemberId& member, FrameNumber number);
+std::string JournalPrefix(const MemberId& member);
+// The number in such a name, or nothing.
+std::optional<FrameNumber> FrameOfName(const MemberId& member, std::string_view name);
+
+struct SealedFrame {
+  Bytes bytes;  // whole sectors, of a size class
+  Digest digest{};
+};
+// REQUIRES: entries within limits::kFrameEntriesMax and kFrameBytesMax.
+SealedFrame SealFrame(const JournalIdentity& id, const seal::DomainKeys& keys, Epoch epoch, const Frame& frame,
+                      crypto::Random& random);
+
+// What the plain header says, before any key is used.
+struct FrameHeader {
+  FrameKind kind{};
+  FrameNumber number;
+  uint64_t length_bytes = 0;
+  Epoch epoch;
+};
+// errors  kMalformed (no magic, absurd length), kChecksum, kUnknownFormat
+Result<FrameHeader> DecodeFrameHeader(ByteView untrusted);  // needs the first kFrameHeaderBytes
+
+// Opens all of it. errors as above, kNoKey, kAuthFailed, kTampered (inside differs from the header), kMalformed.
+Result<Frame> OpenFrame(const JournalIdentity& id, const seal::Keyring& keyring, ByteView untrusted_frame);
+
+}  // namespace holdfast::journal
+
+#endif  // HOLDFAST_CORE_JOURNAL_FRAME_H_
