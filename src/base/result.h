@@ -12,7 +12,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <source_location>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -32,10 +31,19 @@ std::string_view CodeName(Code code);  // "kTampered"
 std::string_view CodeText(Code code);  // one clear line, lower case, no full stop
 int CodeExit(Code code);               // exit code of the command line: 1, 2 or 3
 
+// Where an Error arose: std::source_location in what we need of it, which clang 14 (fuzzers, clang-tidy) does not have.
+struct SourcePlace {
+  const char* file;
+  uint32_t line;
+  static constexpr SourcePlace current(const char* file = __builtin_FILE(), uint32_t line = __builtin_LINE()) {
+    return {file, line};
+  }
+};
+
 class [[nodiscard]] Error {
  public:
-  constexpr Error(Code code, std::source_location where = std::source_location::current())  // NOLINT: implicit
-      : file_(where.file_name()), line_(where.line()), code_(code) {}
+  constexpr Error(Code code, SourcePlace where = SourcePlace::current())  // NOLINT: implicit
+      : file_(where.file), line_(where.line), code_(code) {}
   constexpr Code code() const { return code_; }
   constexpr const char* file() const { return file_; }
   constexpr uint32_t line() const { return line_; }
@@ -53,7 +61,7 @@ class [[nodiscard]] Result {
  public:
   Result(T value) : v_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit
   Result(Error error) : v_(std::in_place_index<1>, error) {}         // NOLINT: implicit
-  Result(Code code, std::source_location where = std::source_location::current())  // NOLINT: implicit
+  Result(Code code, SourcePlace where = SourcePlace::current())  // NOLINT: implicit
       : v_(std::in_place_index<1>, Error(code, where)) {}
 
   bool has_value() const { return v_.index() == 0; }
@@ -78,7 +86,7 @@ class [[nodiscard]] Result<void> {
  public:
   Result() = default;
   Result(Error error) : e_(error) {}  // NOLINT: implicit
-  Result(Code code, std::source_location where = std::source_location::current()) : e_(Error(code, where)) {}  // NOLINT
+  Result(Code code, SourcePlace where = SourcePlace::current()) : e_(Error(code, where)) {}  // NOLINT
   bool has_value() const { return !e_.has_value(); }
   explicit operator bool() const { return has_value(); }
   Error error() const { HF_CHECK(e_.has_value()); return *e_; }
