@@ -56,6 +56,7 @@ struct VersionedBytes {
 };
 
 inline constexpr size_t kListPageMax = 1000;
+inline constexpr uint64_t kGetBytesMax = 256u << 20;  // so that a stranger's file cannot take all memory
 
 class Storage {
  public:
@@ -66,7 +67,7 @@ class Storage {
   virtual Result<UntrustedBytes> Get(std::string_view name) = 0;
   // Bytes [offset, offset + length), fewer where the object ends. kNotFound. Works on appendables too.
   virtual Result<UntrustedBytes> GetRange(std::string_view name, uint64_t offset, uint64_t length) = 0;
-  // kUnsupported without the capability.
+  // kNotFound; kUnsupported without the capability.
   virtual Result<VersionedBytes> GetVersioned(std::string_view name) = 0;
 
   virtual Status Put(std::string_view name, ByteView bytes) = 0;          // creates or replaces
@@ -76,6 +77,7 @@ class Storage {
   virtual Status Delete(std::string_view name) = 0;  // deleting what is absent is Ok
 
   // Objects and appendables whose name begins with `prefix`, after `after`; at most min(limit, kListPageMax).
+  // Names that break the naming rule are listed as they are, so that verify can name them; limit 0 is refused.
   virtual Result<Listing> List(std::string_view prefix, std::string_view after, size_t limit) = 0;
 
   virtual Status Barrier() = 0;
@@ -83,9 +85,10 @@ class Storage {
   // A new appendable that holds `first`; `reserve_bytes` is preallocated (reads as zeros, counts in size_bytes).
   // kExists: nothing changed.
   virtual Status CreateAppendable(std::string_view name, uint64_t reserve_bytes, ByteView first) = 0;
-  // Writes at `offset`, the end of what was appended so far (a multiple of 512). kNotFound.
+  // Writes at `offset`, the end of what was appended so far (a multiple of 512, to which an odd
+  // end is rounded up); kInvalidArgument elsewhere. Past the reserve the appendable grows. kNotFound.
   virtual Status Append(std::string_view name, uint64_t offset, ByteView bytes) = 0;
-  // Cuts to `size_bytes`, at most what it holds.
+  // Cuts to `size_bytes`, at most what it holds (else kInvalidArgument). kNotFound.
   virtual Status Trim(std::string_view name, uint64_t size_bytes) = 0;
 };
 

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "base/limits.h"
 #include "core/journal/recovery.h"
 
 namespace holdfast::journal {
