@@ -13,9 +13,9 @@ namespace {
 
 TEST(Codes, HaveUniqueNumbersAndAnExitCodeOfOneTwoOrThree) {
   std::set<int> seen;
-#define HF_CODE(name, number, exit, text)          \
+#define HF_CODE(name, number, exit, text)           \
   EXPECT_TRUE(seen.insert(number).second) << #name; \
-  EXPECT_TRUE((exit) >= 1 && (exit) <= 3) << #name;  \
+  EXPECT_TRUE((exit) >= 1 && (exit) <= 3) << #name; \
   EXPECT_EQ(CodeExit(Code::name), exit);
 #include "base/codes.def"
 #undef HF_CODE

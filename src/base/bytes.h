@@ -20,12 +20,8 @@ using ByteView = std::span<const uint8_t>;
 using MutableByteView = std::span<uint8_t>;
 using Digest = std::array<uint8_t, 32>;  // SHA-256 or HMAC-SHA-256
 
-inline ByteView AsBytes(std::string_view s) {
-  return {reinterpret_cast<const uint8_t*>(s.data()), s.size()};
-}
-inline std::string_view AsText(ByteView b) {
-  return {reinterpret_cast<const char*>(b.data()), b.size()};
-}
+inline ByteView AsBytes(std::string_view s) { return {reinterpret_cast<const uint8_t*>(s.data()), s.size()}; }
+inline std::string_view AsText(ByteView b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
 inline Bytes ToBytes(ByteView b) { return Bytes(b.begin(), b.end()); }
 inline Bytes ToBytes(std::string_view s) { return ToBytes(AsBytes(s)); }
 inline std::string ToText(ByteView b) { return std::string(AsText(b)); }
@@ -38,7 +34,9 @@ inline int Compare(ByteView a, ByteView b) {
   if (c != 0) return c;
   return a.size() < b.size() ? -1 : (a.size() > b.size() ? 1 : 0);
 }
-inline bool Equal(ByteView a, ByteView b) { return Compare(a, b) == 0; }  // not constant time: never for secrets
+inline bool Equal(ByteView a, ByteView b) {
+  return Compare(a, b) == 0;
+}  // not constant time: never for secrets
 
 // Sorts ByteView, Bytes and std::string keys alike.
 struct BytesLess {

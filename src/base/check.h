@@ -10,8 +10,7 @@ namespace holdfast {
 
 }  // namespace holdfast
 
-#define HF_CHECK(cond) \
-  ((cond) ? static_cast<void>(0) : ::holdfast::CheckFailed(__FILE__, __LINE__, #cond))
+#define HF_CHECK(cond) ((cond) ? static_cast<void>(0) : ::holdfast::CheckFailed(__FILE__, __LINE__, #cond))
 
 // A declaration, usable at namespace or function scope; costs nothing at run time.
 #define HF_NOT_YET(what) static_assert(sizeof(what) > 1, "say what is missing")

@@ -1,7 +1,8 @@
 // Fixed-width little-endian writing and bounded reading of hostile bytes.
 //
 // Reader never reads past its end and never allocates more than it was given; after the first failure it
-// answers zeros and `ok()` is false, so a parser checks once at the end: `if (!r.Finish()) return kMalformed`.
+// answers zeros and `ok()` is false, so a parser checks once at the end: `if (!r.Finish()) return
+// kMalformed`.
 #ifndef HOLDFAST_BASE_CODEC_H_
 #define HOLDFAST_BASE_CODEC_H_
 
@@ -16,17 +17,27 @@ namespace holdfast {
 class Writer {
  public:
   explicit Writer(Bytes& out) : out_(out) {}
-  Writer& U8(uint8_t v) { out_.push_back(v); return *this; }
+  Writer& U8(uint8_t v) {
+    out_.push_back(v);
+    return *this;
+  }
   Writer& U16(uint16_t v) { return Fixed(v); }
   Writer& U32(uint32_t v) { return Fixed(v); }
   Writer& U64(uint64_t v) { return Fixed(v); }
-  Writer& Raw(ByteView b) { Append(out_, b); return *this; }
+  Writer& Raw(ByteView b) {
+    Append(out_, b);
+    return *this;
+  }
   Writer& Blob16(ByteView b) { return U16(static_cast<uint16_t>(b.size())).Raw(b); }  // REQUIRES: size < 2^16
   Writer& Blob32(ByteView b) { return U32(static_cast<uint32_t>(b.size())).Raw(b); }  // REQUIRES: size < 2^32
   template <typename Tag, typename Rep>
-  Writer& Num(Number<Tag, Rep> n) { return Fixed(n.value); }
+  Writer& Num(Number<Tag, Rep> n) {
+    return Fixed(n.value);
+  }
   template <typename Tag>
-  Writer& Id(const Id128<Tag>& id) { return Raw(id.view()); }
+  Writer& Id(const Id128<Tag>& id) {
+    return Raw(id.view());
+  }
   size_t size() const { return out_.size(); }
 
  private:
@@ -48,18 +59,31 @@ class Reader {
   uint64_t U64() { return Fixed<uint64_t>(); }
   // A view into the input; empty (and !ok()) when fewer than n bytes remain.
   ByteView Raw(size_t n) {
-    if (!ok_ || in_.size() - pos_ < n) { ok_ = false; return {}; }
+    if (!ok_ || in_.size() - pos_ < n) {
+      ok_ = false;
+      return {};
+    }
     ByteView v = in_.subspan(pos_, n);
     pos_ += n;
     return v;
   }
   ByteView Blob16(size_t max = 0xFFFF) { return Limited(U16(), max); }
   ByteView Blob32(size_t max) { return Limited(U32(), max); }
-  Digest Hash() { Digest d{}; Copy(d.data(), d.size()); return d; }
+  Digest Hash() {
+    Digest d{};
+    Copy(d.data(), d.size());
+    return d;
+  }
   template <typename N>
-  N Num() { return N(Fixed<decltype(N::value)>()); }
+  N Num() {
+    return N(Fixed<decltype(N::value)>());
+  }
   template <typename I>
-  I Id() { I id; Copy(id.bytes.data(), id.bytes.size()); return id; }
+  I Id() {
+    I id;
+    Copy(id.bytes.data(), id.bytes.size());
+    return id;
+  }
   void Copy(uint8_t* to, size_t n) {
     ByteView v = Raw(n);
     if (v.size() == n && n != 0) std::memcpy(to, v.data(), n);
@@ -67,7 +91,10 @@ class Reader {
   // A count of items that take at least `item_bytes` each: refused when the input cannot hold them.
   uint32_t Count32(size_t item_bytes) {
     uint32_t n = U32();
-    if (ok_ && static_cast<uint64_t>(n) * item_bytes > remaining()) { ok_ = false; return 0; }
+    if (ok_ && static_cast<uint64_t>(n) * item_bytes > remaining()) {
+      ok_ = false;
+      return 0;
+    }
     return ok_ ? n : 0;
   }
   void Fail() { ok_ = false; }
@@ -83,7 +110,10 @@ class Reader {
     return v.size() == sizeof(T) ? LoadLittle<T>(v.data()) : T{};
   }
   ByteView Limited(size_t n, size_t max) {
-    if (n > max) { ok_ = false; return {}; }
+    if (n > max) {
+      ok_ = false;
+      return {};
+    }
     return Raw(n);
   }
   ByteView in_;

@@ -16,25 +16,26 @@ inline constexpr size_t kBatchBytesMax = 16u << 20;
 inline constexpr size_t kTablesMax = 4096;  // the catalogue is rewritten at every save
 
 // The tree.
-inline constexpr size_t kInlineValueBytesMax = 224;  // seven 256-bit words (the source's figure)
+inline constexpr size_t kInlineValueBytesMax = 224;   // seven 256-bit words (the source's figure)
 inline constexpr size_t kBlobChunkBytes = 64u << 10;  // chunks of values larger than that
 inline constexpr uint16_t kLeafRowsDefault = 16;
 inline constexpr uint16_t kInnerChildrenDefault = 64;
 inline constexpr uint16_t kOrderMin = 4;
 inline constexpr uint16_t kOrderMax = 256;
-inline constexpr uint8_t kTreeLevelsMax = 32;  // 4^32 rows: deeper is a forged node
+inline constexpr uint8_t kTreeLevelsMax = 32;      // 4^32 rows: deeper is a forged node
 inline constexpr size_t kNodeBytesMax = 1u << 20;  // 256 children x (1,024-byte key + references) fits
 
 // Segments and journal.
 inline constexpr size_t kSegmentBytesTarget = 16u << 20;
 inline constexpr size_t kSegmentBytesMax = 64u << 20;
 inline constexpr size_t kSectorBytes = 512;
-inline constexpr size_t kFrameBytesMax = 40u << 20;        // two largest batches and their padding
+inline constexpr size_t kFrameBytesMax = 40u << 20;  // two largest batches and their padding
 inline constexpr size_t kFrameEntriesMax = 65'536;
-inline constexpr size_t kJournalFileBytes = 64u << 20;     // preallocated; rolled when full
-inline constexpr size_t kWaveBytesCap = 4u << 20;          // dirty bytes that close a wave at once
-inline constexpr size_t kWavesInFlightMax = 2;             // local disk: one on its way, one behind it
-inline constexpr size_t kPendingBytesMax = 64u << 20;      // commands accepted but not yet in a frame; then `overloaded`
+inline constexpr size_t kJournalFileBytes = 64u << 20;  // preallocated; rolled when full
+inline constexpr size_t kWaveBytesCap = 4u << 20;       // dirty bytes that close a wave at once
+inline constexpr size_t kWavesInFlightMax = 2;          // local disk: one on its way, one behind it
+inline constexpr size_t kPendingBytesMax =
+    64u << 20;  // commands accepted but not yet in a frame; then `overloaded`
 inline constexpr size_t kPendingCommandsMax = 100'000;
 inline constexpr size_t kManifestBytesMax = 256u << 20;
 
@@ -43,15 +44,15 @@ inline constexpr size_t kAtomicDepthMax = 64;
 inline constexpr uint64_t kAtomicMillisecondsMax = 5'000;
 
 // Saves.
-inline constexpr size_t kOverlayBytesFold = 64u << 20;     // dirty bytes that trigger a save
-inline constexpr size_t kOverlayBytesMax = 128u << 20;     // both overlays; then back-pressure
+inline constexpr size_t kOverlayBytesFold = 64u << 20;  // dirty bytes that trigger a save
+inline constexpr size_t kOverlayBytesMax = 128u << 20;  // both overlays; then back-pressure
 inline constexpr size_t kNodeCacheBytesDefault = 512u << 20;
-inline constexpr size_t kPinsMax = 256;                    // open snapshots
+inline constexpr size_t kPinsMax = 256;  // open snapshots
 inline constexpr uint64_t kPinMillisecondsMax = 600'000;
 
 // Key derivation: stored parameters are host input.
-inline constexpr uint32_t kArgonMemoryKiBMin = 8;          // libsodium's floor; tests use it
-inline constexpr uint32_t kArgonMemoryKiBMax = 2u << 20;   // 2 GiB
+inline constexpr uint32_t kArgonMemoryKiBMin = 8;         // libsodium's floor; tests use it
+inline constexpr uint32_t kArgonMemoryKiBMax = 2u << 20;  // 2 GiB
 inline constexpr uint32_t kArgonMemoryKiBDefault = 256u << 10;
 inline constexpr uint32_t kArgonPassesMax = 16;
 inline constexpr uint32_t kArgonPassesDefault = 3;
@@ -60,10 +61,11 @@ inline constexpr size_t kPassphraseBytesMax = 1024;
 
 // Sessions and connections.
 inline constexpr size_t kConnectionsMax = 1024;
-inline constexpr size_t kConnectionBytesMax = 4u << 20;    // queued towards one peer; then it is not read from
-inline constexpr size_t kStreamOpsOutstandingMax = 256;    // per Session stream
-inline constexpr size_t kWatchQueueMax = 4096;             // changes queued to one watcher; then it is ended
-inline constexpr uint64_t kWatchHistoryEntries = 65'536;   // kept in memory for watchers that start in the past
+inline constexpr size_t kConnectionBytesMax = 4u << 20;  // queued towards one peer; then it is not read from
+inline constexpr size_t kStreamOpsOutstandingMax = 256;  // per Session stream
+inline constexpr size_t kWatchQueueMax = 4096;           // changes queued to one watcher; then it is ended
+inline constexpr uint64_t kWatchHistoryEntries =
+    65'536;  // kept in memory for watchers that start in the past
 inline constexpr size_t kSessionsMax = 10'000;
 inline constexpr uint64_t kSessionExpiryEntries = 1'000'000;  // idempotency window, counted in the log
 

@@ -42,11 +42,13 @@ void AesGcm::Seal(uint64_t nonce, ByteView aad, ByteView plaintext, Bytes& out) 
   EVP_CIPHER_CTX* c = s_->seal;
   HF_CHECK(EVP_EncryptInit_ex(c, nullptr, nullptr, nullptr, iv) == 1);
   int n = 0;
-  if (!aad.empty()) HF_CHECK(EVP_EncryptUpdate(c, nullptr, &n, aad.data(), static_cast<int>(aad.size())) == 1);
+  if (!aad.empty())
+    HF_CHECK(EVP_EncryptUpdate(c, nullptr, &n, aad.data(), static_cast<int>(aad.size())) == 1);
   size_t at = out.size();
   out.resize(at + plaintext.size() + kTagBytes);
   if (!plaintext.empty()) {
-    HF_CHECK(EVP_EncryptUpdate(c, out.data() + at, &n, plaintext.data(), static_cast<int>(plaintext.size())) == 1);
+    HF_CHECK(
+        EVP_EncryptUpdate(c, out.data() + at, &n, plaintext.data(), static_cast<int>(plaintext.size())) == 1);
   }
   HF_CHECK(EVP_EncryptFinal_ex(c, out.data() + at + plaintext.size(), &n) == 1);
   HF_CHECK(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, kTagBytes, out.data() + at + plaintext.size()) == 1);
@@ -60,7 +62,8 @@ Result<Bytes> AesGcm::Open(uint64_t nonce, ByteView aad, ByteView sealed) {
   EVP_CIPHER_CTX* c = s_->open;
   HF_CHECK(EVP_DecryptInit_ex(c, nullptr, nullptr, nullptr, iv) == 1);
   int n = 0;
-  if (!aad.empty()) HF_CHECK(EVP_DecryptUpdate(c, nullptr, &n, aad.data(), static_cast<int>(aad.size())) == 1);
+  if (!aad.empty())
+    HF_CHECK(EVP_DecryptUpdate(c, nullptr, &n, aad.data(), static_cast<int>(aad.size())) == 1);
   Bytes out(size);
   uint8_t none = 0;
   if (size != 0) HF_CHECK(EVP_DecryptUpdate(c, out.data(), &n, sealed.data(), static_cast<int>(size)) == 1);

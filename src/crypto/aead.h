@@ -1,6 +1,6 @@
 // AES-256-GCM (NIST SP 800-38D), 16-byte tags, 96-bit nonces that the caller counts.
-// One key must never see one nonce twice: every caller in Holdfast derives a fresh key per sealed object (core/seal),
-// so counting from 0 is safe there and nowhere else.
+// One key must never see one nonce twice: every caller in Holdfast derives a fresh key per sealed object
+// (core/seal), so counting from 0 is safe there and nowhere else.
 #ifndef HOLDFAST_CRYPTO_AEAD_H_
 #define HOLDFAST_CRYPTO_AEAD_H_
 

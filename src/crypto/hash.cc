@@ -3,8 +3,6 @@
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 
-
-
 namespace holdfast::crypto {
 namespace {
 

@@ -1,4 +1,5 @@
-// SHA-256 (FIPS 180-4), HMAC-SHA-256 (RFC 2104), HKDF-SHA-256 (RFC 5869). OpenSSL underneath (SHA-NI where there is).
+// SHA-256 (FIPS 180-4), HMAC-SHA-256 (RFC 2104), HKDF-SHA-256 (RFC 5869). OpenSSL underneath (SHA-NI where
+// there is).
 #ifndef HOLDFAST_CRYPTO_HASH_H_
 #define HOLDFAST_CRYPTO_HASH_H_
 

@@ -18,7 +18,8 @@ struct Argon2Parameters {
 // Stored parameters are host input: they are checked against limits::kArgon* before any memory is taken.
 //   errors  kKdfBounds   outside the floor and ceiling; nothing was computed
 //           kOverloaded  the memory could not be had
-Result<Key> Argon2id(ByteView passphrase, const std::array<uint8_t, 16>& salt, const Argon2Parameters& parameters);
+Result<Key> Argon2id(ByteView passphrase, const std::array<uint8_t, 16>& salt,
+                     const Argon2Parameters& parameters);
 
 }  // namespace holdfast::crypto
 

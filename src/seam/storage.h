@@ -1,14 +1,16 @@
 // What the core may ask of storage it does not trust. One interface for every place that can keep bytes:
-// host providers (host/kv), the simulator's disk (sim), and the core's side of the channel (core/runtime), which
-// turns each call into one StorageRequest and waits for its StorageReply.
+// host providers (host/kv), the simulator's disk (sim), and the core's side of the channel (core/runtime),
+// which turns each call into one StorageRequest and waits for its StorageReply.
 //
 // Names are relative ("segments/0A…", "enclave-state/0/core-enclave"); '/' separates, every part is
-// [A-Za-z0-9._-]+ and neither "." nor "..". A name is an object (whole bytes) or an appendable (journal file).
+// [A-Za-z0-9._-]+ and neither "." nor "..". A name is an object (whole bytes) or an appendable (journal
+// file).
 //
 // Durability: Put, PutIfAbsent, PutIfVersion and Delete are durable only after a later Barrier() returned Ok.
 //             CreateAppendable, Append and Trim are durable when they return Ok.
 // Ordering:   what one thread did before Barrier() is durable after it; nothing else is promised.
-// Failure:    kFull abandons the object that was being written and nothing else (the name may hold a part of it:
+// Failure:    kFull abandons the object that was being written and nothing else (the name may hold a part of
+// it:
 //             it must be written again or deleted). After any other failed write or barrier the provider is
 //             kPoisoned for every later write until it is reopened (rule I1); reads go on.
 // Thread-safe. Blocking. Bytes that come back are untrusted.
@@ -72,18 +74,21 @@ class Storage {
 
   virtual Status Put(std::string_view name, ByteView bytes) = 0;          // creates or replaces
   virtual Status PutIfAbsent(std::string_view name, ByteView bytes) = 0;  // kExists; nothing changed
-  // Replaces only `expected` (empty = must not exist). kVersionMismatch: nothing changed. Returns the new version.
-  virtual Result<ObjectVersion> PutIfVersion(std::string_view name, ByteView bytes, const ObjectVersion& expected) = 0;
+  // Replaces only `expected` (empty = must not exist). kVersionMismatch: nothing changed. Returns the new
+  // version.
+  virtual Result<ObjectVersion> PutIfVersion(std::string_view name, ByteView bytes,
+                                             const ObjectVersion& expected) = 0;
   virtual Status Delete(std::string_view name) = 0;  // deleting what is absent is Ok
 
   // Objects and appendables whose name begins with `prefix`, after `after`; at most min(limit, kListPageMax).
-  // Names that break the naming rule are listed as they are, so that verify can name them; limit 0 is refused.
+  // Names that break the naming rule are listed as they are, so that verify can name them; limit 0 is
+  // refused.
   virtual Result<Listing> List(std::string_view prefix, std::string_view after, size_t limit) = 0;
 
   virtual Status Barrier() = 0;
 
-  // A new appendable that holds `first`; `reserve_bytes` is preallocated (reads as zeros, counts in size_bytes).
-  // kExists: nothing changed.
+  // A new appendable that holds `first`; `reserve_bytes` is preallocated (reads as zeros, counts in
+  // size_bytes). kExists: nothing changed.
   virtual Status CreateAppendable(std::string_view name, uint64_t reserve_bytes, ByteView first) = 0;
   // Writes at `offset`, the end of what was appended so far (a multiple of 512, to which an odd
   // end is rounded up); kInvalidArgument elsewhere. Past the reserve the appendable grows. kNotFound.
