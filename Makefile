@@ -1,6 +1,8 @@
 # make demo   set up, build, and show the main job on real data
 # make test   set up, build, and run every test
-.PHONY: setup build test demo fuzz bench format tidy clean
+# make arch   the architecture tests alone; make tidy, make format before a change goes out
+# make docs   the generated pages: docs/modules.md, docs/not-yet.md, docs/status.md
+.PHONY: setup build test demo fuzz bench format format-check tidy arch docs clean
 JOBS ?= $(shell nproc)
 
 build: setup
@@ -25,6 +27,20 @@ bench: build
 
 format:
 	@git ls-files '*.h' '*.cc' | xargs clang-format-14 -i
+
+format-check:
+	@scripts/format-check
+
+tidy: build
+	@scripts/tidy $(TIDY_SINCE)
+
+arch: build
+	@ctest --test-dir build/release --output-on-failure -j $(JOBS) -L arch
+
+docs: build
+	@scripts/modules
+	@tests/arch/list_not_yet.py --write
+	@scripts/status
 
 clean:
 	@rm -rf build
