@@ -1,0 +1,87 @@
+#include "host/kv/open.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "host/kv/dir.h"
+#include "host/kv/memory.h"
+
+namespace holdfast::host {
+namespace {
+
+constexpr size_t kUrlBytesMax = 4096;  // PATH_MAX; nobody needs more
+
+HF_NOT_YET("sqlite: store provider");
+HF_NOT_YET("rocksdb: store provider");
+HF_NOT_YET("leveldb: store provider");
+HF_NOT_YET("postgres: store provider");
+HF_NOT_YET("s3: store provider");
+HF_NOT_YET("webhdfs: store provider");
+HF_NOT_YET("dynamodb: store provider");
+HF_NOT_YET("azure-table: store provider");
+HF_NOT_YET("firestore: store provider");
+constexpr std::array<std::string_view, 9> kNotYet = {"sqlite",  "rocksdb",  "leveldb",     "postgres", "s3",
+                                                     "webhdfs", "dynamodb", "azure-table", "firestore"};
+
+Status ParseParameters(std::string_view text, StoreUrl& url) {
+  for (bool more = true; more;) {
+    size_t n = text.find('&');
+    more = n != std::string_view::npos;
+    std::string_view one = text.substr(0, n);
+    size_t equals = one.find('=');
+    if (equals == 0 || equals == std::string_view::npos) return Code::kBadUrl;
+    if (!url.parameters.try_emplace(std::string(one.substr(0, equals)), one.substr(equals + 1)).second) {
+      return Code::kBadUrl;
+    }
+    if (more) text.remove_prefix(n + 1);
+  }
+  return Ok();
+}
+
+Result<std::unique_ptr<seam::Storage>> OpenDirUrl(const StoreUrl& url, OpenMode mode) {
+  if (url.path.empty()) return Code::kBadUrl;
+  DirOptions options;
+  for (const auto& [name, value] : url.parameters) {
+    if (name != "whole-objects" || (value != "true" && value != "false")) return Code::kBadUrl;
+    options.whole_objects = value == "true";
+  }
+  return OpenDir(url.path, mode, std::move(options));
+}
+
+}  // namespace
+
+Result<StoreUrl> ParseStoreUrl(std::string_view text) {
+  if (text.size() > kUrlBytesMax) return Code::kBadUrl;
+  if (std::any_of(text.begin(), text.end(),
+                  [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; })) {
+    return Code::kBadUrl;
+  }
+  size_t colon = text.find(':');
+  if (colon == 0 || colon == std::string_view::npos) return Code::kBadUrl;
+  StoreUrl url;
+  url.scheme = text.substr(0, colon);
+  std::string_view rest = text.substr(colon + 1);
+  size_t question = rest.find('?');
+  url.path = rest.substr(0, question);
+  if (question != std::string_view::npos) HF_TRY_VOID(ParseParameters(rest.substr(question + 1), url));
+  return url;
+}
+
+Result<std::unique_ptr<seam::Storage>> OpenStorage(std::string_view text, OpenMode mode) {
+  HF_TRY(StoreUrl url, ParseStoreUrl(text));
+  if (url.scheme == "dir") return OpenDirUrl(url, mode);
+  if (url.scheme == "memory") {
+    if (!url.path.empty() || !url.parameters.empty()) return Code::kBadUrl;
+    return std::unique_ptr<seam::Storage>(std::make_unique<MemoryStorage>());
+  }
+  bool promised = std::find(kNotYet.begin(), kNotYet.end(), url.scheme) != kNotYet.end();
+  return promised ? Code::kUnsupported : Code::kBadUrl;
+}
+
+std::string DirectoryOf(std::string_view text) {
+  Result<StoreUrl> url = ParseStoreUrl(text);
+  return url && url->scheme == "dir" ? url->path : std::string();
+}
+
+}  // namespace holdfast::host

@@ -1,0 +1,43 @@
+// Store URLs (docs: contract): which provider keeps the bytes.
+//
+//   memory:                               gone with the process
+//   dir:/path                             regular files, journal files appended to in place
+//   dir:/path?whole-objects=true          the same names, every object written whole (mounts of object
+//   stores) sqlite: rocksdb: leveldb: postgres: s3: webhdfs: dynamodb: azure-table: firestore: kUnsupported
+//   so far
+//
+// Nothing in a path is an escape: it ends at the first '?'. Parameters are `name=value`, joined by '&'; one
+// that the scheme does not know, or given twice, is refused.
+#ifndef HOLDFAST_HOST_KV_OPEN_H_
+#define HOLDFAST_HOST_KV_OPEN_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "host/kv/open_mode.h"
+#include "seam/storage.h"
+
+namespace holdfast::host {
+
+struct StoreUrl {
+  std::string scheme;  // before the first ':'
+  std::string path;    // up to '?'; not interpreted
+  std::map<std::string, std::string, std::less<>> parameters;
+};
+
+// kBadUrl: no scheme, an odd parameter, a control character, over 4,096 bytes. The scheme may be an unknown
+// one.
+Result<StoreUrl> ParseStoreUrl(std::string_view url);
+
+// kBadUrl: not understood; kUnsupported: a scheme that is promised and not built; else what the provider says
+// (kNoStore kInUse kNotEmpty kReadOnly kPermission kUnreachable).
+Result<std::unique_ptr<seam::Storage>> OpenStorage(std::string_view url, OpenMode mode);
+
+// The directory of a `dir:` URL (for LockHolder), empty for any other.
+std::string DirectoryOf(std::string_view url);
+
+}  // namespace holdfast::host
+
+#endif  // HOLDFAST_HOST_KV_OPEN_H_

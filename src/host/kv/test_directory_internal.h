@@ -1,0 +1,34 @@
+// A directory of its own for one test, removed behind it.
+#ifndef HOLDFAST_HOST_KV_TEST_DIRECTORY_INTERNAL_H_
+#define HOLDFAST_HOST_KV_TEST_DIRECTORY_INTERNAL_H_
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include "base/check.h"
+
+namespace holdfast::host {
+
+class TestDirectory {
+ public:
+  TestDirectory() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "holdfast-kv-XXXXXX").string();
+    HF_CHECK(::mkdtemp(pattern.data()) != nullptr);
+    root_ = pattern;
+  }
+  TestDirectory(const TestDirectory&) = delete;
+  TestDirectory& operator=(const TestDirectory&) = delete;
+  ~TestDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(root_, ignored);
+  }
+  std::string path(const std::string& name) const { return root_ + "/" + name; }
+
+ private:
+  std::string root_;
+};
+
+}  // namespace holdfast::host
+
+#endif  // HOLDFAST_HOST_KV_TEST_DIRECTORY_INTERNAL_H_
