@@ -82,8 +82,8 @@ def guard_problem(name, text):
 
 
 class IncludeRules:
-    def __init__(self, modules, allow):
-        self.modules, self.allow = modules, allow
+    def __init__(self, root, modules, allow):
+        self.root, self.modules, self.allow = root, modules, allow
         self.by_folder = {m.path.removeprefix("src/"): m for m in modules.values()}
 
     def owner(self, header):
@@ -95,10 +95,16 @@ class IncludeRules:
             folder = os.path.dirname(folder)
         return None
 
+    def test_support(self, header):
+        """A header of tests/<folder>/, which a test may name in short: CMake adds that one folder."""
+        tests = os.path.join(self.root, "tests")
+        return "/" not in header and os.path.isdir(tests) and any(
+            os.path.exists(os.path.join(tests, folder, header)) for folder in os.listdir(tests))
+
     def ours(self, module, name, header, is_test):
         folder = os.path.dirname(name).removeprefix("src/")
         owner = self.owner(header)
-        if GENERATED.match(header):
+        if GENERATED.match(header) or (is_test and self.test_support(header)):
             return None
         if owner is None:
             return f'name the full path below src/: "{folder}/{os.path.basename(header)}"'
@@ -162,7 +168,7 @@ class IncludeRules:
 
 
 def check(root, modules, allow):
-    rules, problems, count = IncludeRules(modules, allow), [], 0
+    rules, problems, count = IncludeRules(root, modules, allow), [], 0
     folders = sorted({m.path for m in modules.values()})
     for m in modules.values():
         for folder, dirs, files in os.walk(os.path.join(root, m.path)):
@@ -175,6 +181,13 @@ def check(root, modules, allow):
                     with open(os.path.join(root, name), encoding="utf-8") as source:
                         problems += rules.check_file(m, name, source.read())
                     count += 1
+    for folder, _, files in os.walk(os.path.join(root, "tests")):
+        for f in sorted(files):
+            name = os.path.relpath(os.path.join(folder, f), root)
+            if f.endswith(".h"):
+                with open(os.path.join(root, name), encoding="utf-8") as source:
+                    problem = guard_problem(name, source.read())
+                problems += [problem] if problem else []
     for name in sorted(allow):
         if not os.path.exists(os.path.join(root, name)):
             problems.append(f"{ALLOW}: {name} does not exist any more\n  fix: delete the line")

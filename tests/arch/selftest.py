@@ -170,6 +170,11 @@ class Includes(Tree):
         self.assert_one(self.check(name, "#include <vector>\n", {name: {"sys/mman.h"}}), "no longer includes")
         self.assert_one(check_includes.parse_allow("src/a.cc <unistd.h>\n")[1], "# reason")
 
+    def test_only_a_test_names_test_support_in_short(self):
+        self.write("tests/vectors/file.h", "#ifndef HOLDFAST_TESTS_VECTORS_FILE_H_\n#define HOLDFAST_TESTS_VECTORS_FILE_H_\n#endif\n")
+        self.assertEqual(self.check("src/core/tree/a_test.cc", '#include "file.h"\n'), [])
+        self.assert_one(self.check("src/core/tree/a.cc", '#include "file.h"\n'), "full path")
+
     def test_include_guards_bear_the_path(self):
         good = "// Text.\n#ifndef HOLDFAST_CORE_TREE_NODE_H_\n#define HOLDFAST_CORE_TREE_NODE_H_\n#endif\n"
         self.assertEqual(self.check("src/core/tree/node.h", good), [])
