@@ -81,9 +81,15 @@ def guard_problem(name, text):
     return None
 
 
+def is_test_header(text):
+    """A header that includes GoogleTest is test support: it may include what tests may, and only tests include it."""
+    return any(mark == "<" and header.startswith("gtest/") for _, _, mark, header in includes_of(text))
+
+
 class IncludeRules:
     def __init__(self, root, modules, allow):
         self.root, self.modules, self.allow = root, modules, allow
+        self.test_headers = {}
         self.by_folder = {m.path.removeprefix("src/"): m for m in modules.values()}
 
     def owner(self, header):
@@ -101,6 +107,16 @@ class IncludeRules:
         return "/" not in header and os.path.isdir(tests) and any(
             os.path.exists(os.path.join(tests, folder, header)) for folder in os.listdir(tests))
 
+    def names_test_header(self, owner, header):
+        if header not in self.test_headers:
+            path = os.path.join(self.root, owner.path, os.path.relpath(header, owner.path.removeprefix("src/")))
+            text = ""
+            if os.path.exists(path):
+                with open(path, encoding="utf-8") as f:
+                    text = f.read()
+            self.test_headers[header] = is_test_header(text)
+        return self.test_headers[header]
+
     def ours(self, module, name, header, is_test):
         folder = os.path.dirname(name).removeprefix("src/")
         owner = self.owner(header)
@@ -110,6 +126,8 @@ class IncludeRules:
             return f'name the full path below src/: "{folder}/{os.path.basename(header)}"'
         if header.endswith("_internal.h") and os.path.dirname(header) != folder:
             return f"{header} is private to its folder: use a public header of {owner.name}"
+        if not is_test and self.names_test_header(owner, header):
+            return f"{header} includes GoogleTest: it is for tests only"
         if module.zone == "host" and (owner.zone in ("pure", "trusted") or owner.name == "crypto"):
             return "the host knows neither keys nor the core: go through seam"
         if is_test or owner is module:
@@ -149,7 +167,7 @@ class IncludeRules:
         return None
 
     def check_file(self, module, name, text):
-        is_test = name.endswith("_test.cc") or "/testing/" in name
+        is_test = name.endswith("_test.cc") or is_test_header(text)
         problems = []
         if name.endswith(".h"):
             p = guard_problem(name, text)

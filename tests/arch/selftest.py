@@ -175,6 +175,13 @@ class Includes(Tree):
         self.assertEqual(self.check("src/core/tree/a_test.cc", '#include "file.h"\n'), [])
         self.assert_one(self.check("src/core/tree/a.cc", '#include "file.h"\n'), "full path")
 
+    def test_a_header_on_googletest_is_for_tests_only(self):
+        support = "#ifndef HOLDFAST_CORE_TREE_HELP_H_\n#define HOLDFAST_CORE_TREE_HELP_H_\n#include <fstream>\n" \
+                  "#include <gtest/gtest.h>\n#endif\n"
+        self.assertEqual(self.check("src/core/tree/help.h", support), [])
+        self.assertEqual(self.check("src/core/tree/a_test.cc", '#include "core/tree/help.h"\n'), [])
+        self.assert_one(self.check("src/core/tree/a.cc", '#include "core/tree/help.h"\n'), "for tests only")
+
     def test_include_guards_bear_the_path(self):
         good = "// Text.\n#ifndef HOLDFAST_CORE_TREE_NODE_H_\n#define HOLDFAST_CORE_TREE_NODE_H_\n#endif\n"
         self.assertEqual(self.check("src/core/tree/node.h", good), [])
