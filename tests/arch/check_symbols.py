@@ -102,11 +102,14 @@ def check_module(module, modules, sections, table):
     problems = []
     below = reachable(modules, module.name) | {module.name}
     entries = [e for s in (f"zone {module.zone}", f"module {module.name}", "compiler") for e in sections.get(s, [])]
-    for member, _, symbol in sorted(set(nm(module.archive, "-u"))):
+    users = {}
+    for member, _, symbol in nm(module.archive, "-u"):
+        users.setdefault(symbol, set()).add(f"{module.path}/{member.removesuffix('.o')}")
+    for symbol, files in sorted(users.items()):
         owners = table.get(symbol, set())
         if owners & below or matches(symbol, entries):
             continue
-        where = f"{module.path}/{member.removesuffix('.o')}"
+        where = ", ".join(sorted(files))
         if owners:
             names = " or ".join(sorted(owners))
             problems.append(f"{where}: uses '{symbol}' of {names}, which {module.name} does not declare\n"
