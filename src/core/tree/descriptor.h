@@ -1,4 +1,5 @@
-// What a table is: its name, its types and the shape of its tree. Hashed into its keys. Source: docs/format.md 5.
+// What a table is: its name, its types and the shape of its tree. Hashed into its keys. Source:
+// docs/format.md 5.
 #ifndef HOLDFAST_CORE_TREE_DESCRIPTOR_H_
 #define HOLDFAST_CORE_TREE_DESCRIPTOR_H_
 
@@ -11,14 +12,15 @@
 namespace holdfast::tree {
 
 struct Descriptor {
-  std::string name;               // 1 to 128 bytes of UTF-8; empty for system tables only
-  bool inline_values = true;      // values of up to 224 bytes lie in the leaf
+  std::string name;           // 1 to 128 bytes of UTF-8; empty for system tables only
+  bool inline_values = true;  // values of up to 224 bytes lie in the leaf
   uint16_t leaf_rows_max = limits::kLeafRowsDefault;
   uint16_t inner_children_max = limits::kInnerChildrenDefault;
   friend bool operator==(const Descriptor&, const Descriptor&) = default;
 
   Bytes Encode() const;
-  // errors  kMalformed; kUnknownFormat for a version or layout we do not know; kInvalidArgument for orders out of bounds
+  // errors  kMalformed; kUnknownFormat for a version or layout we do not know; kInvalidArgument for orders
+  // out of bounds
   static Result<Descriptor> Decode(ByteView untrusted);
 };
 

@@ -1,10 +1,15 @@
 // Folding changes into a tree: path-copying, so the old root stays a whole snapshot. Pure and resumable.
 //
-// The result depends on the old tree, the changes and the descriptor only, never on where nodes lie, what is cached or
-// how often Run() was interrupted: all members reach the same address. (Not on the history beyond the old tree's shape.)
+// The result depends on the old tree, the changes and the descriptor only, never on where nodes lie, what is
+// cached or how often Run() was interrupted: all members reach the same address. (Not on the history beyond
+// the old tree's shape.)
 //
-// Shape: leaves hold 1 to leaf_rows_max rows, inner nodes 2 to inner_children_max children (the root: at least 2, or the
-// tree is a single leaf). An overfull node splits evenly; an underfull one (below 1/4) is merged with a neighbour.
+// Shape: leaves hold 1 to leaf_rows_max rows (and at most limits::kLeafBytesMax), inner nodes up to
+// inner_children_max children (the root: at least 2, or the tree is a single leaf). An overfull node splits
+// evenly; an underfull one (below 1/4) is merged with a neighbour under the same parent. One that has no
+// neighbour left stays underfull, an inner node even with a single child, until a later fold merges its
+// parent. Sorted changes to an empty tree (bulk load) give full nodes, but for the last two of each level,
+// which share evenly.
 #ifndef HOLDFAST_CORE_TREE_FOLD_H_
 #define HOLDFAST_CORE_TREE_FOLD_H_
 
@@ -28,10 +33,11 @@ class ChangeSource {
 class Fold {
  public:
   // The references outlive the fold. `birth`: log index of the save point. Empty `before` = bulk load.
-  Fold(const Descriptor& descriptor, const Root& before, LogIndex birth, ChangeSource& changes, NodeSink& sink);
+  Fold(const Descriptor& descriptor, const Root& before, LogIndex birth, ChangeSource& changes,
+       NodeSink& sink);
   ~Fold();
-  // Need: fetch and call again. Done: the new root. Failed: kMalformed (a forged tree), nothing usable was made.
-  // Memory: O(depth x node size) beyond what the source holds, plus one leaf's changes.
+  // Need: fetch and call again. Done: the new root. Failed: kMalformed (a forged tree), nothing usable was
+  // made. Memory: O(depth x node size) beyond what the source holds, however many changes there are.
   Step<Root> Run(NodeSource& source);
 
  private:

@@ -6,7 +6,8 @@
 //      /    |    \.        ...
 //   leaf  leaf  leaf            key | value inline, or a reference to chunk / chunk list
 //
-// A reference is {address, birth} (canonical, the same on all members) and a hint (where this member keeps it).
+// A reference is {address, birth} (canonical, the same on all members) and a hint (where this member keeps
+// it).
 #ifndef HOLDFAST_CORE_TREE_NODE_H_
 #define HOLDFAST_CORE_TREE_NODE_H_
 
@@ -46,34 +47,51 @@ struct StoredValue {
 
 class Node {
  public:
-  // Parses the canonical bytes and hints of one opened node, checking every rule of docs/format.md 5 that a node can
-  // show by itself (counts, ascending keys, sizes, levels).  kMalformed otherwise.
+  // Parses the canonical bytes and hints of one opened node, checking every rule of docs/format.md 5 that a
+  // node can show by itself (counts, ascending keys, sizes, levels).  kMalformed otherwise.
   static Result<std::shared_ptr<const Node>> Decode(ByteView canonical, ByteView tail);
 
-  NodeType type() const;
-  uint8_t level() const;
-  size_t count() const;                    // rows, children or chunks
-  ByteView key(size_t i) const;            // leaf: key; inner: separator
-  StoredValue value(size_t i) const;       // leaf
-  NodeRef child(size_t i) const;           // inner, chunk list (birth 0 there: its chunks were born with it)
-  uint64_t rows(size_t i) const;           // inner: rows below child i
-  ByteView chunk() const;                  // chunk
-  uint64_t total_rows() const;             // leaf: count(); inner: sum
-  size_t memory_bytes() const;             // for the cache's bound
+  NodeType type() const { return p_.type; }
+  uint8_t level() const { return p_.level; }
+  size_t count() const { return p_.count; }  // rows, children or chunks
+  ByteView key(size_t i) const;              // leaf: key; inner: separator
+  StoredValue value(size_t i) const;         // leaf
+  NodeRef child(size_t i) const;  // inner, chunk list (birth 0 there: its chunks were born with it)
+  uint64_t rows(size_t i) const;  // inner: rows below child i
+  ByteView chunk() const;         // chunk
+  uint64_t total_rows() const;    // leaf: count(); inner: sum
+  size_t memory_bytes() const;    // for the cache's bound
   // Leaf: first row with key >= k.  Inner: the child that may hold k.
   size_t LowerBound(ByteView k) const;
   size_t ChildFor(ByteView k) const;
   ByteView canonical() const;
-  // Every reference of the node in order, with hints: the one traversal trait for GC, verify, export and cleaning.
+  // Every reference of the node in order, with hints: the one traversal trait for GC, verify, export and
+  // cleaning.
   std::vector<NodeRef> References() const;
 
   // Implementation detail of node.cc, public so that make_shared works.
-  struct Parts;
-  explicit Node(std::unique_ptr<Parts> parts);
-  ~Node();
+  struct Slot {
+    uint64_t head;  // first 8 bytes of the key, big-endian: most comparisons end here
+    uint32_t at;    // of the key in the canonical bytes
+    uint16_t key_bytes;
+    uint16_t reference;  // which hint is this entry's
+  };
+  struct Parts {
+    Bytes text;  // canonical || hints
+    std::vector<Slot> slots;
+    uint64_t rows = 0;
+    uint32_t canonical_bytes = 0;
+    uint16_t count = 0;
+    uint16_t references = 0;
+    NodeType type{};
+    uint8_t level = 0;
+  };
+  explicit Node(Parts parts) : p_(std::move(parts)) {}
 
  private:
-  std::unique_ptr<Parts> p_;
+  NodeRef Reference(size_t address_at, LogIndex birth, size_t hint) const;
+  bool Less(const Slot& slot, uint64_t head, ByteView k) const;  // slot's key < k
+  Parts p_;
 };
 using NodePtr = std::shared_ptr<const Node>;
 

@@ -1,4 +1,5 @@
-// Reading a tree: lookup, cursors in both directions, blobs, walking all of it. Pure, resumable, not thread-safe per object.
+// Reading a tree: lookup, cursors in both directions, blobs, walking all of it. Pure, resumable, not
+// thread-safe per object.
 #ifndef HOLDFAST_CORE_TREE_READ_H_
 #define HOLDFAST_CORE_TREE_READ_H_
 
@@ -22,12 +23,13 @@ Step<std::optional<Found>> Lookup(const Root& root, ByteView key, NodeSource& so
 class BlobReader {
  public:
   explicit BlobReader(const StoredValue& value);  // copies what it needs
-  Step<Bytes> Run(NodeSource& source);            // the whole value; at most limits::kValueBytesMax, else kMalformed
+  Step<Bytes> Run(NodeSource& source);  // the whole value; at most limits::kValueBytesMax, else kMalformed
 
  private:
   uint64_t length_;
   bool is_blob_;
   NodeRef ref_;
+  NodePtr list_;  // kept, so that a small cache cannot make list and chunk chase each other
   Bytes out_;
   size_t next_chunk_ = 0;
 };
@@ -37,8 +39,9 @@ class BlobReader {
 class Cursor {
  public:
   explicit Cursor(const Root& root) : root_(root) {}
-  // Before the first row with key >= k (empty k: before the first row).
+  // Before the first row with key >= k (empty k: before the first row). Answers whether a row follows.
   Step<bool> SeekTo(ByteView k, NodeSource& source);
+  // Behind the last row. Answers whether there is one.
   Step<bool> SeekToEnd(NodeSource& source);
   struct Row {
     NodePtr leaf;  // keeps key and value alive
@@ -53,11 +56,19 @@ class Cursor {
     NodePtr node;
     size_t at;  // inner: child we are in; leaf: rows before the position
   };
+  using Path = std::vector<Level>;
+  enum class Place : uint8_t { kKey, kStart, kEnd };
+  // Goes down from `ref` (of `level`, or any level for the root) to a leaf and appends what it passes.
+  static std::optional<Step<bool>> Descend(Path& path, NodeRef ref, std::optional<uint8_t> level, Place place,
+                                           ByteView k, NodeSource& source);
+  Step<bool> Seek(Place place, ByteView k, NodeSource& source);
+  Step<bool> Turn(bool forward, NodeSource& source);  // to the neighbouring leaf; false: there is none
   Root root_;
-  std::vector<Level> path_;
+  Path path_;
 };
 
-// Every node reachable from a root, parents before children, each once per reference: verify, GC, cleaning, export.
+// Every node reachable from a root, parents before children, each once per reference: verify, GC, cleaning,
+// export.
 class Walk {
  public:
   explicit Walk(const Root& root);
@@ -76,8 +87,9 @@ class Walk {
   struct Pending {
     NodeRef ref;
     uint8_t depth;
-    uint8_t level;      // what its parent says it is; 0xFF for the root
+    uint8_t level;  // what its parent says it is; 0xFF for the root
     bool is_blob;
+    uint64_t blob_length;  // of the chunks below
   };
   std::vector<Pending> stack_;
   size_t pushed_ = 0;

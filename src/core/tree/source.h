@@ -1,6 +1,6 @@
 // How the tree library meets the world: nodes come from a NodeSource, new ones go to a NodeSink.
-// Every operation is resumable: where a node is not in memory it answers Need{reference}, its caller fetches it and
-// calls Run() again; nothing is lost or done twice.
+// Every operation is resumable: where a node is not in memory it answers Need{reference}, its caller fetches
+// it and calls Run() again; nothing is lost or done twice.
 #ifndef HOLDFAST_CORE_TREE_SOURCE_H_
 #define HOLDFAST_CORE_TREE_SOURCE_H_
 
@@ -26,8 +26,12 @@ class NodeSink {
   // The fold no longer needs what lay there (each replaced node is told exactly once).
   virtual void Dead(const NodeRef& ref) = 0;
   // An untouched child whose place should be left (cleaning): true = the fold shall write it again elsewhere.
-  virtual bool ShouldMove(const Hint& hint) { (void)hint; return false; }
-  // A better place known for a reference whose parent is being rewritten anyway (forwarding); hint unchanged if none.
+  virtual bool ShouldMove(const Hint& hint) {
+    (void)hint;
+    return false;
+  }
+  // A better place known for a reference whose parent is being rewritten anyway (forwarding); hint unchanged
+  // if none.
   virtual Hint Forward(const Hint& hint) { return hint; }
 };
 
@@ -45,9 +49,18 @@ class [[nodiscard]] Step {
   bool done() const { return v_.index() == 0; }
   bool needs() const { return v_.index() == 1; }
   bool failed() const { return v_.index() == 2; }
-  T& value() { HF_CHECK(done()); return *std::get_if<0>(&v_); }
-  const NodeRef& need() const { HF_CHECK(needs()); return std::get_if<1>(&v_)->ref; }
-  Error error() const { HF_CHECK(failed()); return *std::get_if<2>(&v_); }
+  T& value() {
+    HF_CHECK(done());
+    return *std::get_if<0>(&v_);
+  }
+  const NodeRef& need() const {
+    HF_CHECK(needs());
+    return std::get_if<1>(&v_)->ref;
+  }
+  Error error() const {
+    HF_CHECK(failed());
+    return *std::get_if<2>(&v_);
+  }
 
  private:
   std::variant<T, Need, Error> v_;

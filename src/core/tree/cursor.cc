@@ -1,0 +1,92 @@
+#include "core/tree/read.h"
+
+namespace holdfast::tree {
+
+std::optional<Step<bool>> Cursor::Descend(Path& path, NodeRef ref, std::optional<uint8_t> level, Place place,
+                                          ByteView k, NodeSource& source) {
+  for (;;) {
+    NodePtr node = source.Find(ref);
+    if (node == nullptr) return Step<bool>(Need{ref});
+    if (level && node->level() != *level) return Step<bool>(Code::kMalformed);
+    if (node->type() == NodeType::kLeaf) {
+      size_t at = place == Place::kStart ? 0 : place == Place::kEnd ? node->count() : node->LowerBound(k);
+      path.push_back({std::move(node), at});
+      return std::nullopt;
+    }
+    if (node->type() != NodeType::kInner) return Step<bool>(Code::kMalformed);
+    size_t at = place == Place::kStart ? 0 : place == Place::kEnd ? node->count() - 1 : node->ChildFor(k);
+    level = static_cast<uint8_t>(node->level() - 1);
+    ref = node->child(at);
+    path.push_back({std::move(node), at});
+  }
+}
+
+Step<bool> Cursor::Seek(Place place, ByteView k, NodeSource& source) {
+  if (root_.empty) return false;
+  Path path;
+  if (auto stop = Descend(path, root_.ref, std::nullopt, place, k, source)) return *stop;
+  path_ = std::move(path);
+  if (place == Place::kEnd) return true;
+  for (const Level& l : path_) {  // no node is empty: a row follows where a child or row does
+    if (l.at + (l.node->type() == NodeType::kInner ? 1 : 0) < l.node->count()) return true;
+  }
+  return false;
+}
+
+Step<bool> Cursor::SeekTo(ByteView k, NodeSource& source) {
+  return Seek(k.empty() ? Place::kStart : Place::kKey, k, source);
+}
+Step<bool> Cursor::SeekToEnd(NodeSource& source) { return Seek(Place::kEnd, {}, source); }
+
+Step<bool> Cursor::Turn(bool forward, NodeSource& source) {
+  for (size_t up = path_.size() - 1; up-- > 0;) {
+    const Level& l = path_[up];
+    if (forward ? l.at + 1 >= l.node->count() : l.at == 0) continue;
+    Path path(path_.begin(), path_.begin() + static_cast<ptrdiff_t>(up) + 1);
+    Level& turn = path.back();
+    turn.at = forward ? turn.at + 1 : turn.at - 1;
+    NodeRef ref = turn.node->child(turn.at);
+    uint8_t level = static_cast<uint8_t>(turn.node->level() - 1);
+    if (auto stop = Descend(path, ref, level, forward ? Place::kStart : Place::kEnd, {}, source))
+      return *stop;
+    path_ = std::move(path);
+    return true;
+  }
+  return false;
+}
+
+Step<std::optional<Cursor::Row>> Cursor::Next(NodeSource& source) {
+  using Answer = std::optional<Row>;
+  if (root_.empty) return Answer();
+  if (path_.empty()) {
+    if (Step<bool> s = SeekTo({}, source); s.needs())
+      return Need{s.need()};
+    else if (s.failed())
+      return s.error();
+  }
+  if (path_.back().at == path_.back().node->count()) {
+    Step<bool> s = Turn(true, source);
+    if (s.needs()) return Need{s.need()};
+    if (s.failed()) return s.error();
+    if (!s.value()) return Answer();
+  }
+  Level& leaf = path_.back();
+  size_t i = leaf.at++;
+  return Answer(Row{leaf.node, leaf.node->key(i), leaf.node->value(i)});
+}
+
+Step<std::optional<Cursor::Row>> Cursor::Prev(NodeSource& source) {
+  using Answer = std::optional<Row>;
+  if (root_.empty || path_.empty()) return Answer();
+  if (path_.back().at == 0) {
+    Step<bool> s = Turn(false, source);
+    if (s.needs()) return Need{s.need()};
+    if (s.failed()) return s.error();
+    if (!s.value()) return Answer();
+  }
+  Level& leaf = path_.back();
+  size_t i = --leaf.at;
+  return Answer(Row{leaf.node, leaf.node->key(i), leaf.node->value(i)});
+}
+
+}  // namespace holdfast::tree

@@ -1,0 +1,288 @@
+#include "core/tree/node.h"
+
+#include <algorithm>
+
+#include "base/codec.h"
+#include "base/limits.h"
+
+namespace holdfast::tree {
+namespace {
+
+constexpr uint8_t kAlgorithm = 1;
+constexpr uint8_t kInlineForm = 0, kBlobForm = 1;
+constexpr size_t kHeadBytes = 4, kHintBytes = 12, kAddress = seal::kAddressBytes;
+constexpr size_t kBlobFormBytes = 8 + kAddress + 8;
+constexpr size_t kChildBytes = kAddress + 8 + 8;
+constexpr size_t kTailPadding = 16;  // the tail may end with fewer zeros than this
+constexpr size_t kChunksMax = limits::kValueBytesMax / limits::kBlobChunkBytes;
+
+// An inner node of the largest order and the longest separators fits: nothing has to split by size above the
+// leaves.
+static_assert(kHeadBytes + limits::kOrderMax * (2 + limits::kKeyBytesMax + kChildBytes) <=
+              limits::kNodeBytesMax);
+
+uint64_t Head(ByteView k) {
+  if (k.size() >= 8) return LoadBig64(k.data());
+  uint64_t v = 0;
+  for (size_t i = 0; i < k.size(); ++i) v |= static_cast<uint64_t>(k[i]) << (56 - 8 * i);
+  return v;
+}
+
+// Keys of a node in the order in which they lie there: strictly ascending, lengths in bounds.
+class KeyCheck {
+ public:
+  bool Next(ByteView key, uint64_t head) {
+    bool ok = first_ || last_head_ < head || (last_head_ == head && Compare(last_, key) < 0);
+    first_ = false;
+    last_ = key;
+    last_head_ = head;
+    return ok;
+  }
+
+ private:
+  bool first_ = true;
+  ByteView last_;
+  uint64_t last_head_ = 0;
+};
+
+bool ReadAddress(Reader& r) {
+  ByteView a = r.Raw(kAddress);
+  return a.size() == kAddress && a[0] == kAlgorithm;
+}
+
+bool ReadLeaf(Reader& r, Node::Parts& p) {
+  if (p.level != 0 || p.count == 0 || p.count > limits::kOrderMax) return false;
+  p.slots.reserve(p.count);
+  KeyCheck keys;
+  for (size_t i = 0; i < p.count; ++i) {
+    ByteView key = r.Blob16(limits::kKeyBytesMax);
+    uint64_t head = Head(key);
+    if (key.empty() || !keys.Next(key, head)) return false;
+    p.slots.push_back({head, static_cast<uint32_t>(r.position() - key.size()),
+                       static_cast<uint16_t>(key.size()), p.references});
+    uint8_t form = r.U8();
+    if (form == kInlineForm) {
+      r.Blob16(limits::kInlineValueBytesMax);
+    } else if (form == kBlobForm) {
+      if (r.U64() > limits::kValueBytesMax || !ReadAddress(r)) return false;
+      r.U64();
+      ++p.references;
+    } else {
+      return false;
+    }
+    if (!r.ok()) return false;
+  }
+  p.rows = p.count;
+  return true;
+}
+
+bool ReadInner(Reader& r, Node::Parts& p) {
+  if (p.level == 0 || p.level >= limits::kTreeLevelsMax || p.count == 0 || p.count > limits::kOrderMax)
+    return false;
+  p.slots.reserve(p.count);
+  KeyCheck keys;
+  for (size_t i = 0; i < p.count; ++i) {
+    ByteView key = r.Blob16(limits::kKeyBytesMax);
+    uint64_t head = Head(key);
+    if (key.empty() != (i == 0) || !keys.Next(key, head)) return false;
+    p.slots.push_back({head, static_cast<uint32_t>(r.position() - key.size()),
+                       static_cast<uint16_t>(key.size()), static_cast<uint16_t>(i)});
+    if (!ReadAddress(r)) return false;
+    r.U64();
+    uint64_t rows = r.U64();
+    if (!r.ok() || rows == 0 || rows > UINT64_MAX - p.rows) return false;
+    p.rows += rows;
+  }
+  p.references = p.count;
+  return true;
+}
+
+bool ReadChunkList(Reader& r, Node::Parts& p) {
+  if (p.level != 0 || p.count < 2 || p.count > kChunksMax) return false;
+  for (size_t i = 0; i < p.count; ++i) {
+    if (!ReadAddress(r)) return false;
+  }
+  p.references = p.count;
+  return true;
+}
+
+bool ReadEntries(Reader& r, Node::Parts& p) {
+  switch (p.type) {
+    case NodeType::kLeaf:
+      return ReadLeaf(r, p);
+    case NodeType::kInner:
+      return ReadInner(r, p);
+    case NodeType::kChunkList:
+      return ReadChunkList(r, p);
+    case NodeType::kChunk:
+      r.Blob32(limits::kBlobChunkBytes);
+      return p.level == 0 && p.count == 0;
+  }
+  return false;
+}
+
+void PutHint(Writer& w, const Hint& h) { w.U32(h.segment).U32(h.offset).U32(h.length); }
+
+}  // namespace
+
+Result<std::shared_ptr<const Node>> Node::Decode(ByteView canonical, ByteView tail) {
+  if (canonical.size() > limits::kNodeBytesMax) return Code::kMalformed;
+  Reader r(canonical);
+  Parts p;
+  p.type = static_cast<NodeType>(r.U8());
+  p.level = r.U8();
+  p.count = r.U16();
+  if (!r.ok() || !ReadEntries(r, p) || !r.Finish()) return Code::kMalformed;
+
+  size_t hints = p.references * kHintBytes;
+  if (tail.size() < hints || tail.size() - hints >= kTailPadding) return Code::kMalformed;
+  for (uint8_t b : tail.subspan(hints)) {
+    if (b != 0) return Code::kMalformed;
+  }
+  p.canonical_bytes = static_cast<uint32_t>(canonical.size());
+  p.text.reserve(canonical.size() + hints);
+  Append(p.text, canonical);
+  Append(p.text, tail.first(hints));
+  return std::shared_ptr<const Node>(std::make_shared<Node>(std::move(p)));
+}
+
+ByteView Node::key(size_t i) const {
+  const Slot& s = p_.slots[i];
+  return {p_.text.data() + s.at, s.key_bytes};
+}
+
+NodeRef Node::Reference(size_t address_at, LogIndex birth, size_t hint) const {
+  NodeRef ref;
+  std::memcpy(ref.address.data(), p_.text.data() + address_at, kAddress);
+  ref.birth = birth;
+  const uint8_t* h = p_.text.data() + p_.canonical_bytes + hint * kHintBytes;
+  ref.hint = {LoadLittle<uint32_t>(h), LoadLittle<uint32_t>(h + 4), LoadLittle<uint32_t>(h + 8)};
+  return ref;
+}
+
+StoredValue Node::value(size_t i) const {
+  HF_CHECK(p_.type == NodeType::kLeaf && i < p_.count);
+  const Slot& s = p_.slots[i];
+  size_t at = size_t{s.at} + s.key_bytes;
+  const uint8_t* p = p_.text.data() + at;
+  StoredValue v;
+  if (*p == kInlineForm) {
+    v.length = LoadLittle<uint16_t>(p + 1);
+    v.inline_bytes = {p + 3, static_cast<size_t>(v.length)};
+    return v;
+  }
+  v.is_blob = true;
+  v.length = LoadLittle<uint64_t>(p + 1);
+  v.blob = Reference(at + 9, LogIndex(LoadLittle<uint64_t>(p + 9 + kAddress)), s.reference);
+  return v;
+}
+
+NodeRef Node::child(size_t i) const {
+  HF_CHECK(i < p_.count);
+  if (p_.type == NodeType::kChunkList) return Reference(kHeadBytes + i * kAddress, LogIndex(0), i);
+  HF_CHECK(p_.type == NodeType::kInner);
+  size_t at = size_t{p_.slots[i].at} + p_.slots[i].key_bytes;
+  return Reference(at, LogIndex(LoadLittle<uint64_t>(p_.text.data() + at + kAddress)), i);
+}
+
+uint64_t Node::rows(size_t i) const {
+  HF_CHECK(p_.type == NodeType::kInner && i < p_.count);
+  return LoadLittle<uint64_t>(p_.text.data() + p_.slots[i].at + p_.slots[i].key_bytes + kAddress + 8);
+}
+
+ByteView Node::chunk() const {
+  HF_CHECK(p_.type == NodeType::kChunk);
+  return canonical().subspan(kHeadBytes + 4);
+}
+
+uint64_t Node::total_rows() const { return p_.rows; }
+
+size_t Node::memory_bytes() const {
+  constexpr size_t kBlockOverhead = 16;  // the allocator's, for each of three blocks
+  return sizeof(Node) + 16 + p_.text.capacity() + p_.slots.capacity() * sizeof(Slot) + 3 * kBlockOverhead;
+}
+
+bool Node::Less(const Slot& slot, uint64_t head, ByteView k) const {
+  if (slot.head != head) return slot.head < head;
+  return Compare({p_.text.data() + slot.at, slot.key_bytes}, k) < 0;
+}
+
+size_t Node::LowerBound(ByteView k) const {
+  uint64_t head = Head(k);
+  auto it =
+      std::partition_point(p_.slots.begin(), p_.slots.end(), [&](const Slot& s) { return Less(s, head, k); });
+  return static_cast<size_t>(it - p_.slots.begin());
+}
+
+size_t Node::ChildFor(ByteView k) const {
+  size_t i = LowerBound(k);
+  if (i < p_.count && Equal(key(i), k)) return i;
+  return i == 0 ? 0 : i - 1;
+}
+
+ByteView Node::canonical() const { return ByteView(p_.text).first(p_.canonical_bytes); }
+
+std::vector<NodeRef> Node::References() const {
+  std::vector<NodeRef> out;
+  out.reserve(p_.references);
+  if (p_.references == 0) return out;
+  for (size_t i = 0; i < p_.count; ++i) {
+    if (p_.type != NodeType::kLeaf) {
+      out.push_back(child(i));
+    } else if (StoredValue v = value(i); v.is_blob) {
+      out.push_back(v.blob);
+    }
+  }
+  return out;
+}
+
+EncodedNode EncodeLeaf(const std::vector<LeafRow>& rows) {
+  EncodedNode e;
+  Writer w(e.canonical), hints(e.hints);
+  w.U8(static_cast<uint8_t>(NodeType::kLeaf)).U8(0).U16(static_cast<uint16_t>(rows.size()));
+  for (const LeafRow& row : rows) {
+    w.Blob16(row.key);
+    if (!row.value.is_blob) {
+      w.U8(kInlineForm).Blob16(row.value.inline_bytes);
+      continue;
+    }
+    w.U8(kBlobForm).U64(row.value.length).Raw(row.value.blob.address).Num(row.value.blob.birth);
+    PutHint(hints, row.value.blob.hint);
+  }
+  return e;
+}
+
+EncodedNode EncodeInner(uint8_t level, const std::vector<InnerChild>& children) {
+  EncodedNode e;
+  size_t bytes = kHeadBytes;
+  for (const InnerChild& c : children) bytes += 2 + c.separator.size() + kChildBytes;
+  e.canonical.reserve(bytes);
+  e.hints.reserve(children.size() * kHintBytes);
+  Writer w(e.canonical), hints(e.hints);
+  w.U8(static_cast<uint8_t>(NodeType::kInner)).U8(level).U16(static_cast<uint16_t>(children.size()));
+  for (const InnerChild& c : children) {
+    w.Blob16(c.separator).Raw(c.ref.address).Num(c.ref.birth).U64(c.rows);
+    PutHint(hints, c.ref.hint);
+  }
+  return e;
+}
+
+EncodedNode EncodeChunk(ByteView bytes) {
+  EncodedNode e;
+  e.canonical.reserve(kHeadBytes + 4 + bytes.size());
+  Writer(e.canonical).U8(static_cast<uint8_t>(NodeType::kChunk)).U8(0).U16(0).Blob32(bytes);
+  return e;
+}
+
+EncodedNode EncodeChunkList(const std::vector<NodeRef>& chunks) {
+  EncodedNode e;
+  Writer w(e.canonical), hints(e.hints);
+  w.U8(static_cast<uint8_t>(NodeType::kChunkList)).U8(0).U16(static_cast<uint16_t>(chunks.size()));
+  for (const NodeRef& c : chunks) {
+    w.Raw(c.address);
+    PutHint(hints, c.hint);
+  }
+  return e;
+}
+
+}  // namespace holdfast::tree
