@@ -406,11 +406,101 @@ def anchor_file():
     return f
 
 
+# ---- docs/format.md 11: the worked example ----------------------------------------------------------------------
+BEGIN = "<!-- begin: written by tests/vectors/make.py -->\n"
+END = "<!-- end -->\n"
+
+
+class Dump:
+    """A hex dump, one field after another, 16 bytes a line, the meaning behind the field's first line."""
+
+    def __init__(self, title, whole):
+        self.whole, self.at, self.lines = whole, 0, [f"{title}: {len(whole)} bytes"]
+
+    def field(self, size, meaning):
+        for i in range(0, size, 16):
+            part = self.whole[self.at:self.at + min(16, size - i)]
+            line = f"{self.at:04x}  {part.hex(' '):47}  {meaning if i == 0 else ''}"
+            self.lines.append(line.rstrip())
+            self.at += len(part)
+
+    def text(self):
+        assert self.at == len(self.whole), (self.at, len(self.whole))
+        return "```\n" + "\n".join(self.lines) + "\n```\n"
+
+
+def run(first, n):
+    return bytes(range(first, first + n))
+
+
+def dump_unlockers(record):
+    d = Dump("unlockers", record)
+    for size, meaning in ((8, "magic HFUNLOCK"), (2, "format version 1"), (2, "1 unlocker"), (16, "store id"),
+                          (1, "kind 1: passphrase"), (1, "algorithm 1: Argon2id"), (2, "0"), (4, "8 KiB"), (4, "1 pass"),
+                          (16, "salt"), (4, "0"), (4, "0"), (8, "0; the 44 bytes up to here are in the AAD"),
+                          (32, 'check = HMAC(KEK, "holdfast check" || store id)'),
+                          (32, "master key, encrypted under KDF(KEK, \"holdfast wrap\")"), (16, "tag"),
+                          (32, "SHA-256 of all before it")):
+        d.field(size, meaning)
+    return d.text()
+
+
+def dump_keyring(sealed):
+    d = Dump("keyring", sealed)
+    for size, meaning in ((4, "magic HFSO"), (1, "kind 4: keyring"), (1, "algorithm 1"), (2, "format version 1"),
+                          (4, "key epoch 0"), (4, "CRC-32C of these 80 bytes with this field zero"), (32, "salt"),
+                          (32, "h = HMAC(hash key, the first 12 bytes || salt || binding || plaintext)"),
+                          (len(sealed) - 96, "ciphertext of the plaintext below, nonce 0"), (16, "tag")):
+        d.field(size, meaning)
+    return d.text()
+
+
+def dump_keyring_text(text):
+    d = Dump("keyring plaintext", text)
+    for size, meaning in ((4, "version 1"), (4, "current epoch 1"), (4, "1 journal key"), (4, "epoch 1"),
+                          (32, "journal key"), (4, "1 table key"), (16, "table id"), (4, "epoch 1"), (32, "table key")):
+        d.field(size, meaning)
+    return d.text()
+
+
+def dump_anchor(b):
+    d = Dump("anchor", b)
+    for size, meaning in ((8, "magic HFANCHR1"), (16, "store id"), (8, "term 3"), (8, "index 1000"),
+                          (32, "chain at that index"), (8, "save number 17"), (32, "HMAC(anchor key, the 80 bytes before)")):
+        d.field(size, meaning)
+    return d.text()
+
+
+def example():
+    passphrase, name = "correct horse battery staple", "enclave-state/0/key-enclave"
+    record, (kek,) = unlockers(STORE, MASTER, [(passphrase.encode(), 8, 1, run(0x80, 16))])
+    keyring_root, anchor_key = kdf(MASTER, "holdfast keyring", STORE), kdf(MASTER, "holdfast anchor", STORE)
+    text = keyring_text(1, [(1, run(0x40, 32))], [(TABLE, 1, run(0x60, 32))])
+    salt, bound, d = run(0xC0, 32), binding(STORE, name), domain(keyring_root)
+    sealed = seal_object(d, 4, 0, salt, bound, text)
+    values = {"passphrase": passphrase.encode(), "KEK": kek, "master": MASTER, "store id": STORE,
+              "keyring domain root": keyring_root, "seal key": d["seal"], "hash key": d["hash"], "binding": bound,
+              "object key": object_key(d, 4, salt, sealed[48:80]), "anchor key": anchor_key}
+    lines = "".join(f"{k:19} = {v.hex()}\n" for k, v in values.items())
+    return (f"The passphrase is `{passphrase}`, Argon2id takes 8 KiB and one pass, the keyring lies in `{name}`; all that is\n"
+            "drawn at random is counted up instead. A test opens these dumps as they stand here.\n\n"
+            f"```\n{lines}```\n" + dump_unlockers(record) + dump_keyring(sealed) + dump_keyring_text(text)
+            + dump_anchor(anchor(anchor_key, STORE, 3, 1000, run(0xE0, 32), 17)))
+
+
+def format_with_example(document):
+    if BEGIN not in document:
+        document += "\n## 11. A worked example\n" + BEGIN + END
+    before, rest = document.split(BEGIN)
+    return before + BEGIN + example() + END + rest.split(END, 1)[1]
+
+
 def main():
     prove_argon2id()
     changed = []
     outputs = {f.path: f.text for f in (hash_file(), argon_file(), keys_file(), object_file(), unlockers_file(),
                                         keyring_file(), segment_file(), anchor_file())}
+    outputs[FORMAT] = format_with_example(open(FORMAT).read())
     for path, text in outputs.items():
         old = open(path).read() if os.path.exists(path) else ""
         if old != text:
