@@ -6,21 +6,19 @@
 //   FaultStorage faulty(inner, plan);
 //
 // kFail   nothing reaches the provider; the operation answers `code`. A code that is a refusal (kFull,
-// kExists, …)
-//         leaves the wrapper usable, any other poisons it: later writes answer kPoisoned, reads go on.
+//         kExists, …) leaves the wrapper usable; any other poisons it: later writes answer kPoisoned, reads
+//         go on.
 // kTear   part reaches it (crash_model.h: a prefix of an object, some sectors of an append; deletes and
-// barriers
-//         happen or not), then as kFail. With kFull: a full disk that leaves half an object behind.
+//         barriers happen or not), then as kFail. With kFull: a full disk that leaves half an object behind.
 // kCrash  nothing, part or all reaches it; everything later answers kCrashed. Then open the inner provider
-// anew. Delay:  `before` is called ahead of every write, without any lock of the wrapper; it may block, count
-// or throw the
+//         anew.
+// delay   `before` is called ahead of every write, without any lock of the wrapper; it may block or count.
 //         Nothing in here sleeps.
 //
 // drop_unsynced: Put, PutIfAbsent, PutIfVersion and Delete stay in the wrapper's memory until Barrier, so
-// that a crash
-//         can lose or tear each of them by the plan's seed even over real files. Whoever closes the wrapper
-//         without a barrier or crash loses them all, as the contract allows. Memory: every state put since
-//         the last barrier.
+//         that a crash can lose or tear each of them by the plan's seed even over real files. Whoever closes
+//         the wrapper without a barrier or crash loses them all, as the contract allows. Memory: every state
+//         put since the last barrier.
 // Thread-safe; the operations' numbers are in the order in which they were called.
 #ifndef HOLDFAST_HOST_KV_FAULT_H_
 #define HOLDFAST_HOST_KV_FAULT_H_
