@@ -1,0 +1,231 @@
+#include "host/runtime/server.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <mutex>
+#include <optional>
+#include <type_traits>
+
+#include "host/kv/open.h"
+#include "host/net/net.h"
+#include "host/runtime/anchor_file.h"
+#include "host/runtime/saving_lock.h"
+#include "host/runtime/storage_lanes.h"
+
+namespace holdfast::host {
+namespace {
+
+uint64_t MonotonicUs() {
+  auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+}
+uint64_t WallMs() {
+  auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
+sigset_t StopSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+std::shared_ptr<spdlog::logger> MakeLog(const std::string& level) {
+  auto log = std::make_shared<spdlog::logger>("holdfast", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  log->set_level(spdlog::level::from_str(level == "warn" ? "warning" : level));
+  log->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+  log->flush_on(spdlog::level::trace);
+  return log;
+}
+
+template <typename... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <typename... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+}  // namespace
+
+struct Server::State {
+  ServerConfig config;
+  std::shared_ptr<spdlog::logger> log;
+  std::unique_ptr<seam::Storage> store;
+  std::unique_ptr<AnchorFile> anchor;
+  std::unique_ptr<SavingLock> saving;
+  int signals = -1;  // signalfd
+  int wake = -1;     // eventfd: something in `inbox` changed
+
+  seam::CoreEndpoint* core = nullptr;
+  std::unique_ptr<Net> net;
+  std::unique_ptr<StorageLanes> lanes;
+
+  std::mutex inbox_mutex;
+  bool ready = false;
+  std::optional<seam::CoreStopped> stopped;
+
+  ~State() {
+    if (signals >= 0) ::close(signals);
+    if (wake >= 0) ::close(wake);
+  }
+  std::string Temp(const char* name) const { return config.temporary_path + "/" + name; }
+  void Wake() const {
+    uint64_t one = 1;
+    (void)!::write(wake, &one, sizeof(one));
+  }
+};
+
+Server::Server(std::unique_ptr<State> s) : s_(std::move(s)) {}
+
+Server::~Server() { Shutdown(); }
+
+Result<std::unique_ptr<Server>> Server::Open(const ServerConfig& config, std::string* why) {
+  auto s = std::make_unique<State>();
+  s->config = config;
+  s->log = MakeLog(config.log_level);
+  sigset_t set = StopSignals();
+  (void)::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  (void)std::signal(SIGPIPE, SIG_IGN);
+  s->signals = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  s->wake = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  *why = "signals";
+  if (s->signals < 0 || s->wake < 0) return Code::kIo;
+
+  *why = config.store_url;
+  HF_TRY(s->store, OpenStorage(config.store_url, OpenMode::kReadWrite));
+  if (!config.anchor_file.empty()) s->anchor = std::make_unique<AnchorFile>(config.anchor_file);
+
+  *why = config.temporary_path;
+  if (::mkdir(config.temporary_path.c_str(), 0755) != 0 && errno != EEXIST) {
+    return errno == EACCES || errno == EROFS ? Code::kPermission
+           : errno == ENOENT                 ? Code::kNotFound
+                                             : Code::kIo;
+  }
+  *why = s->Temp(kSavingLockFile);
+  HF_TRY(s->saving, SavingLock::Open(s->Temp(kSavingLockFile)));
+  auto server = std::unique_ptr<Server>(new Server(std::move(s)));
+  server->RemovePortFiles();  // we hold the store's lock: no live server stands behind them
+  why->clear();
+  return server;
+}
+
+void Server::Attach(seam::CoreEndpoint& core) {
+  s_->core = &core;
+  s_->net = std::make_unique<Net>(core);
+  s_->lanes =
+      std::make_unique<StorageLanes>(*s_->store, s_->anchor.get(), s_->saving.get(),
+                                     [&core](seam::StorageReply reply) { core.FromHost(std::move(reply)); });
+  core.FromHost(seam::Hello{});
+  core.FromHost(seam::Tick{MonotonicUs(), WallMs()});
+}
+
+void Server::FromCore(seam::CoreToHost message) {
+  State& s = *s_;
+  std::visit(Overloaded{
+                 [&](seam::Hello& m) {
+                   if (m.version != seam::kChannelVersion)
+                     s.log->critical("core speaks version {}", m.version);
+                 },
+                 [&](seam::StorageRequest& m) { s.lanes->Submit(std::move(m)); },
+                 [&](seam::CoreLog& m) {
+                   s.log->warn("core: {} ({}, {}): {}", CodeName(m.code), m.a, m.b, CodeText(m.code));
+                 },
+                 [&](seam::Ready&) {
+                   std::lock_guard<std::mutex> lock(s.inbox_mutex);
+                   s.ready = true;
+                   s.Wake();
+                 },
+                 [&](seam::CoreStopped& m) {
+                   std::lock_guard<std::mutex> lock(s.inbox_mutex);
+                   s.stopped = m;
+                   s.Wake();
+                 },
+                 [&](auto& m) { s.net->FromCore(std::move(m)); },
+             },
+             message);
+}
+
+Status Server::Listen() {
+  State& s = *s_;
+  HF_TRY_VOID(s.net->Start());
+  HF_TRY(uint16_t admin, s.net->Listen(seam::Listener::kAdmin, "127.0.0.1", s.config.admin_port));
+  HF_TRY_VOID(ReplaceFile(s.Temp(kAdminPortFile), AsBytes(std::to_string(admin)), 0644));
+  HF_TRY(uint16_t user, s.net->Listen(seam::Listener::kUser, s.config.address, s.config.port));
+  HF_TRY_VOID(ReplaceFile(s.Temp(kUserPortFile), AsBytes(std::to_string(user)), 0644));
+  s.log->info("serving {} on {}:{}, administrators on 127.0.0.1:{}", s.config.store_url, s.config.address,
+              user, admin);
+  return Ok();
+}
+
+void Server::RemovePortFiles() {
+  ::unlink(s_->Temp(kUserPortFile).c_str());
+  ::unlink(s_->Temp(kAdminPortFile).c_str());
+}
+
+Status Server::Run() {
+  State& s = *s_;
+  bool listening = false, stopping = false;
+  Status failed;
+  auto stop = [&] {
+    if (std::exchange(stopping, true)) return;
+    s.net->StopListening();
+    RemovePortFiles();
+    s.core->FromHost(seam::StopRequested{});
+  };
+  for (;;) {
+    pollfd fds[2] = {{s.signals, POLLIN, 0}, {s.wake, POLLIN, 0}};
+    (void)::poll(fds, 2, kTickMs);
+    uint64_t drained = 0;
+    (void)!::read(s.wake, &drained, sizeof(drained));
+    s.core->FromHost(seam::Tick{MonotonicUs(), WallMs()});
+
+    std::optional<seam::CoreStopped> stopped;
+    bool ready = false;
+    {
+      std::lock_guard<std::mutex> lock(s.inbox_mutex);
+      stopped = s.stopped;
+      ready = s.ready;
+    }
+    if (stopped) {
+      RemovePortFiles();
+      if (!failed) return failed;
+      if (!stopped->clean) return stopped->code;
+      s.log->info("stopped cleanly");
+      return Ok();
+    }
+    signalfd_siginfo signal{};
+    if (::read(s.signals, &signal, sizeof(signal)) == static_cast<ssize_t>(sizeof(signal)) && !stopping) {
+      s.log->info("signal {}: stopping", signal.ssi_signo);
+      stop();
+    }
+    if (ready && !listening && !stopping) {
+      listening = true;
+      failed = Listen();
+      if (!failed) {
+        s.log->error("cannot listen: {}", CodeText(failed.code()));
+        stop();
+      }
+    }
+  }
+}
+
+void Server::Shutdown() {
+  if (s_->net) s_->net->Stop();
+  s_->lanes.reset();
+  RemovePortFiles();
+}
+
+}  // namespace holdfast::host

@@ -1,0 +1,100 @@
+#include "host/runtime/server_config.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+namespace holdfast::host {
+namespace {
+
+constexpr const char* kWhole = R"(
+Server: {Address: 0.0.0.0, Port: 7000}
+AdministratorServer:
+  Port: 7001
+Service:
+  DataStore: dir:store?whole-objects=true
+  TemporaryPath: temp
+  StateSavePeriod: 5m
+  AnchorFile: ../anchor
+  CacheBytes: 1048576
+Log: {Level: warn}
+)";
+
+TEST(ServerConfig, ReadsEveryKeyAndResolvesPathsAgainstItsDirectory) {
+  std::string why;
+  Result<ServerConfig> c = ParseServerConfig(kWhole, "/srv/d", &why);
+  ASSERT_TRUE(c) << why;
+  EXPECT_EQ(c->address, "0.0.0.0");
+  EXPECT_EQ(c->port, 7000);
+  EXPECT_EQ(c->admin_port, 7001);
+  EXPECT_EQ(c->store_url, "dir:/srv/d/store?whole-objects=true");
+  EXPECT_EQ(c->temporary_path, "/srv/d/temp");
+  EXPECT_EQ(c->save_period_ms, 300'000u);
+  EXPECT_EQ(c->anchor_file, "/srv/anchor");
+  EXPECT_EQ(c->cache_bytes, 1'048'576u);
+  EXPECT_EQ(c->log_level, "warn");
+}
+
+TEST(ServerConfig, DefaultsAreLoopbackAnyPortAndNoAnchor) {
+  std::string why;
+  Result<ServerConfig> c =
+      ParseServerConfig("Service: {DataStore: 'dir:/s', TemporaryPath: /t}", "/srv", &why);
+  ASSERT_TRUE(c) << why;
+  EXPECT_EQ(c->address, "127.0.0.1");
+  EXPECT_EQ(c->port, 0);
+  EXPECT_EQ(c->admin_port, 0);
+  EXPECT_EQ(c->anchor_file, "");
+  EXPECT_EQ(c->store_url, "dir:/s");
+}
+
+struct BadCase {
+  const char* yaml;
+  const char* named;  // what the message must contain
+};
+
+TEST(ServerConfig, RefusesWhatIsWrongByTheNameOfTheKey) {
+  const BadCase cases[] = {
+      {"Servce: {Port: 1}", "unknown key 'Servce'"},
+      {"Service: {DataStore: 'dir:/s', TemporaryPath: /t, StateSavePeroid: 5s}",
+       "unknown key 'Service.StateSavePeroid'"},
+      {"Server: {Port: 65536}", "'Server.Port'"},
+      {"Server: {Port: -1}", "'Server.Port'"},
+      {"Server: {Port: [1]}", "'Server.Port'"},
+      {"Server: {Port: 1, Port: 2}", "'Server.Port' is given twice"},
+      {"Server: 5", "'Server' is not a section"},
+      {"Service: {DataStore: 'dir:/s', TemporaryPath: /t, StateSavePeriod: often}",
+       "'Service.StateSavePeriod'"},
+      {"Service: {DataStore: '', TemporaryPath: /t}", "'Service.DataStore' is empty"},
+      {"Service: {TemporaryPath: /t}", "'Service.DataStore' is missing"},
+      {"Service: {DataStore: 'dir:/s'}", "'Service.TemporaryPath' is missing"},
+      {"Log: {Level: loud}", "'Log.Level'"},
+      {"", "not a map"},
+      {"Server: {Port: 1", "line 1"},
+  };
+  for (const BadCase& c : cases) {
+    std::string why;
+    Result<ServerConfig> r = ParseServerConfig(c.yaml, "/srv", &why);
+    ASSERT_FALSE(r) << c.yaml;
+    EXPECT_EQ(r.code(), Code::kBadConfig) << c.yaml;
+    EXPECT_NE(why.find(c.named), std::string::npos) << c.yaml << " said: " << why;
+  }
+}
+
+TEST(ServerConfig, AnAbsentFileIsNotFoundAndADirectoryIsNotReadable) {
+  std::string why;
+  EXPECT_EQ(ReadServerConfig("/nowhere/server.yaml", &why).code(), Code::kNotFound);
+  EXPECT_EQ(ReadServerConfig("/tmp", &why).code(), Code::kPermission);
+}
+
+TEST(ServerConfig, PeriodsHaveUnitsAndALimit) {
+  EXPECT_EQ(*ParsePeriod("0"), 0u);
+  EXPECT_EQ(*ParsePeriod("90"), 90'000u);
+  EXPECT_EQ(*ParsePeriod("250ms"), 250u);
+  EXPECT_EQ(*ParsePeriod("2d"), 172'800'000u);
+  for (const char* bad : {"", "s", "1w", "-1s", "1.5s", "99999999999999999999s", "4000d", "1 s"}) {
+    EXPECT_FALSE(ParsePeriod(bad)) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::host

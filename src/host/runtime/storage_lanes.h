@@ -1,0 +1,61 @@
+// Runs the core's StorageRequests on a few threads and hands back one StorageReply each.
+//
+//   journal   appends, and writes below members/    never waits behind a save or a read
+//   objects   every other write and delete          one at a time, in order
+//   barrier   Barrier                               does not hold up the lane it follows
+//   reads     the rest, on two threads
+//
+// Requests of one lane keep their order (the reads' do not). A core that wants order across lanes waits for
+// the reply, which is what its blocking storage interface does anyway. Nothing is bounded here: the core's
+// own threads are the bound.
+#ifndef HOLDFAST_HOST_RUNTIME_STORAGE_LANES_H_
+#define HOLDFAST_HOST_RUNTIME_STORAGE_LANES_H_
+
+#include <array>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "host/runtime/saving_lock.h"
+#include "seam/channel.h"
+
+namespace holdfast::host {
+
+// Does one request, blocking. A request that makes no sense gets kInvalidArgument.
+seam::StorageReply Execute(seam::Storage& storage, const seam::StorageRequest& request);
+
+class StorageLanes {
+ public:
+  using Done = std::function<void(seam::StorageReply)>;
+  // `anchor` may be null: its requests get kUnsupported. `saving` may be null. All outlive this.
+  StorageLanes(seam::Storage& store, seam::Storage* anchor, SavingLock* saving, Done done);
+  ~StorageLanes();  // finishes what was submitted
+
+  void Submit(seam::StorageRequest request);  // never blocks
+
+ private:
+  enum Lane : size_t { kJournal, kObjects, kBarrier, kReads, kLanes };
+  struct Queue {
+    std::mutex mutex;
+    std::condition_variable wake;
+    std::deque<seam::StorageRequest> requests;
+    bool stopping = false;
+  };
+  static Lane LaneOf(const seam::StorageRequest& request);
+  void Work(Queue& queue);
+  void Run(const seam::StorageRequest& request);
+
+  seam::Storage& store_;
+  seam::Storage* const anchor_;
+  SavingLock* const saving_;
+  const Done done_;
+  std::array<Queue, kLanes> queues_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace holdfast::host
+
+#endif  // HOLDFAST_HOST_RUNTIME_STORAGE_LANES_H_
