@@ -65,7 +65,15 @@ def parse_allow(text):
 
 
 def matches(symbol, entries):
-    return any(symbol.startswith(p[:-1]) if p.endswith("*") else symbol == p for p, _ in entries)
+    """A '*' at an end stands for anything; elsewhere it is part of a C++ name, as are '?' and '['."""
+    for pattern, _ in entries:
+        if pattern.startswith("*") and symbol.endswith(pattern[1:]):
+            return True
+        if pattern.endswith("*") and not pattern.startswith("*") and symbol.startswith(pattern[:-1]):
+            return True
+        if symbol == pattern:
+            return True
+    return False
 
 
 def nm(archive, *flags):
@@ -106,10 +114,13 @@ def check_module(module, modules, sections, table):
     for member, _, symbol in nm(module.archive, "-u"):
         users.setdefault(symbol, set()).add(f"{module.path}/{member.removesuffix('.o')}")
     for symbol, files in sorted(users.items()):
-        owners = table.get(symbol, set())
+        owners, where = table.get(symbol, set()), ", ".join(sorted(files))
+        if not owners and matches(symbol, sections.get("never core", [])):
+            problems.append(f"{where}: calls '{symbol}', which the core never may ({ALLOW}, [never core])\n"
+                            f"  fix: {hint(symbol)}")
+            continue
         if owners & below or matches(symbol, entries):
             continue
-        where = ", ".join(sorted(files))
         if owners:
             names = " or ".join(sorted(owners))
             problems.append(f"{where}: uses '{symbol}' of {names}, which {module.name} does not declare\n"

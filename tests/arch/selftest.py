@@ -60,16 +60,16 @@ class Symbols(Tree):
         subprocess.run(["ar", "crs", lib, obj], check=True)
         return lib
 
-    def run_check(self, source, zone="pure", zones=check_symbols.CHECKED_ZONES, deps=()):
+    def run_check(self, source, zone="pure", zones=check_symbols.CHECKED_ZONES, deps=(), name="mine"):
         with open(os.path.join(ROOT, check_symbols.ALLOW), encoding="utf-8") as f:
             sections, problems = check_symbols.parse_allow(f.read())
         self.assertEqual(problems, [])
         modules = {
             "below": Module("below", "pure", "src/below",
                             archive=self.archive("below", "namespace holdfast { int Below() { return 1; } }")),
-            "mine": Module("mine", zone, "src/mine", deps=list(deps), archive=self.archive("mine", source)),
+            name: Module(name, zone, "src/mine", deps=list(deps), archive=self.archive("mine", source)),
         }
-        return check_symbols.check(modules, sections, zones, only="mine", out=lambda line: None)
+        return check_symbols.check(modules, sections, zones, only=name, out=lambda line: None)
 
     def test_containers_pass(self):
         self.assertEqual(self.run_check("""
@@ -100,6 +100,13 @@ class Symbols(Tree):
             "#include <fstream>\nvoid F() { std::ofstream f(\"x\"); f << 1; }")))
         self.assertTrue(any("module crypto" in p for p in self.run_check(
             'extern "C" int EVP_CIPHER_CTX_new(); int F() { return EVP_CIPHER_CTX_new(); }')))
+
+    def test_what_the_core_never_may_is_refused_whatever_else_is_allowed(self):
+        source = 'extern "C" int {0}(); int F() {{ return {0}() + 1; }}'
+        self.assertEqual(self.run_check(source.format("SSL_new"), zone="trusted", name="core.session"), [])
+        for call in ("SSL_CTX_use_certificate_chain_file", "RAND_bytes", "BIO_s_socket"):
+            with self.subTest(call):
+                self.assert_one(self.run_check(source.format(call), zone="trusted", name="core.session"), "never may")
 
     def test_another_module_must_be_declared(self):
         source = "namespace holdfast { int Below(); int F() { return Below() + 1; } }"
