@@ -1,0 +1,80 @@
+#include "host/kv/open.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "host/kv/test_directory_internal.h"
+
+namespace holdfast::host {
+namespace {
+
+Code CodeOf(const std::string& url, OpenMode mode = OpenMode::kReadWrite) {
+  auto opened = OpenStorage(url, mode);
+  return opened ? Code::kInternal : opened.code();
+}
+
+TEST(StoreUrl, MemoryIsEmptyEachTime) {
+  auto one = OpenStorage("memory:", OpenMode::kCreate);
+  ASSERT_TRUE(one);
+  ASSERT_TRUE((*one)->Put("a", {}));
+  auto two = OpenStorage("memory:", OpenMode::kCreate);
+  ASSERT_TRUE(two);
+  EXPECT_FALSE((*two)->Get("a"));
+}
+
+TEST(StoreUrl, DirTakesItsModeFromTheParameter) {
+  TestDirectory directory;
+  std::string url = "dir:" + directory.path("s p a=c:e&%41");
+  for (const char* parameter : {"", "?whole-objects=false", "?whole-objects=true"}) {
+    auto opened = OpenStorage(url + parameter, OpenMode::kCreate);
+    ASSERT_TRUE(opened) << parameter;
+    EXPECT_EQ((*opened)->capabilities().append, std::string_view(parameter) != "?whole-objects=true");
+  }
+  EXPECT_TRUE(std::filesystem::is_directory(directory.path("s p a=c:e&%41")))
+      << "nothing in a path is an escape";
+  EXPECT_EQ(DirectoryOf(url + "?whole-objects=true"), directory.path("s p a=c:e&%41"));
+  EXPECT_EQ(DirectoryOf("memory:"), "");
+}
+
+TEST(StoreUrl, RefusesWhatItDoesNotUnderstand) {
+  for (const char* url : {"",
+                          ":",
+                          "dir",
+                          "dir:",
+                          "dir:?whole-objects=true",
+                          "/path",
+                          ":/path",
+                          "DIR:/x",
+                          "dirs:/x",
+                          "memory:x",
+                          "memory:?a=b",
+                          "dir:/x?",
+                          "dir:/x?whole-objects",
+                          "dir:/x?whole-objects=",
+                          "dir:/x?whole-objects=yes",
+                          "dir:/x?whole_objects=true",
+                          "dir:/x?=true",
+                          "dir:/x?whole-objects=true&",
+                          "dir:/x?&",
+                          "dir:/x?whole-objects=true&whole-objects=true",
+                          "dir:/x?whole-objects=true&other=1",
+                          "dir:/x\n",
+                          "http://x",
+                          "file:///x"}) {
+    EXPECT_EQ(CodeName(CodeOf(url)), "kBadUrl") << url;
+  }
+  EXPECT_EQ(CodeOf(std::string("dir:/x\0y", 8)), Code::kBadUrl);
+  EXPECT_EQ(CodeOf("dir:/" + std::string(5000, 'x')), Code::kBadUrl);
+}
+
+TEST(StoreUrl, APromisedSchemeIsUnsupportedNotUnknown) {
+  for (const char* url :
+       {"sqlite:/x", "rocksdb:/x", "leveldb:/x", "postgres://h/d", "s3://b/p?endpoint=http://e:1",
+        "webhdfs://h/p", "dynamodb://t?endpoint=e", "azure-table://t", "firestore://p"}) {
+    EXPECT_EQ(CodeName(CodeOf(url)), "kUnsupported") << url;
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::host
