@@ -22,8 +22,9 @@ inline constexpr uint16_t kLeafRowsDefault = 16;
 inline constexpr uint16_t kInnerChildrenDefault = 64;
 inline constexpr uint16_t kOrderMin = 4;
 inline constexpr uint16_t kOrderMax = 256;
-inline constexpr uint8_t kTreeLevelsMax = 32;      // 4^32 rows: deeper is a forged node
-inline constexpr size_t kLeafBytesMax = 64u << 10;  // a leaf of long rows splits before it holds leaf_rows_max of them
+inline constexpr uint8_t kTreeLevelsMax = 32;  // 4^32 rows: deeper is a forged node
+inline constexpr size_t kLeafBytesMax =
+    64u << 10;  // a leaf of long rows splits before it holds leaf_rows_max of them
 inline constexpr size_t kNodeBytesMax = 1u << 20;  // 256 children x (1,024-byte key + references) fits
 
 // Segments and journal.

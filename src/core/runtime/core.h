@@ -1,5 +1,5 @@
-// The trusted core as one object: feeds host messages to kernel, applier and sessions, and sends theirs to the host.
-// In this build it runs in the server's process; nothing here knows that.
+// The trusted core as one object: feeds host messages to kernel, applier and sessions, and sends theirs to
+// the host. In this build it runs in the server's process; nothing here knows that.
 #ifndef HOLDFAST_CORE_RUNTIME_CORE_H_
 #define HOLDFAST_CORE_RUNTIME_CORE_H_
 
@@ -25,12 +25,14 @@ class Core : public seam::CoreEndpoint {
   explicit Core(seam::HostEndpoint& host);
   ~Core() override;  // REQUIRES: Stopped was sent, or Start failed
 
-  // Unlocks, opens (an election: docs/format.md, rules C), replays and starts serving; blocking. Ready is sent at the end.
+  // Unlocks, opens (an election: docs/format.md, rules C), replays and starts serving; blocking. Ready is
+  // sent at the end.
   //   `notes` gets one line for each warning (torn tail dropped, slot unusable, freshness).
   // Errors: every Code an opening can end with; nothing is left running.
   Status Start(SecretBytes passphrase, const CoreOptions& options, std::vector<std::string>* notes);
 
-  // Never blocks. StopRequested: finishes what is accepted, writes the closing frame; CoreStopped is the last message.
+  // Never blocks. StopRequested: finishes what is accepted, writes the closing frame; CoreStopped is the last
+  // message.
   void FromHost(seam::HostToCore message) override;
 
  private:

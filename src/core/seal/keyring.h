@@ -23,9 +23,11 @@ class Keyring {
   void DropTable(const TableId& table);  // all epochs
 
   // Sealed, bound to `name`. Plaintext: docs/format.md 4.
-  Bytes Seal(const Key& keyring_root, const StoreId& store, std::string_view name, crypto::Random& random) const;
+  Bytes Seal(const Key& keyring_root, const StoreId& store, std::string_view name,
+             crypto::Random& random) const;
   // Errors of OpenObject, and kMalformed.
-  static Result<Keyring> Open(const Key& keyring_root, const StoreId& store, std::string_view name, ByteView untrusted);
+  static Result<Keyring> Open(const Key& keyring_root, const StoreId& store, std::string_view name,
+                              ByteView untrusted);
 
  private:
   Epoch current_{1};

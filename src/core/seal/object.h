@@ -46,14 +46,16 @@ struct ObjectHeader {
 };
 
 // header || ciphertext || tag: kHeaderBytes + plaintext + 16 bytes.
-Bytes SealObject(const DomainKeys& keys, ObjectKind kind, Epoch epoch, const Binding& binding, ByteView plaintext,
-                 crypto::Random& random);
+Bytes SealObject(const DomainKeys& keys, ObjectKind kind, Epoch epoch, const Binding& binding,
+                 ByteView plaintext, crypto::Random& random);
 
-// The plaintext. Errors as ObjectHeader::Decode, and kAuthFailed: another key, store, name or extra, or changed bytes.
+// The plaintext. Errors as ObjectHeader::Decode, and kAuthFailed: another key, store, name or extra, or
+// changed bytes.
 Result<Bytes> OpenObject(const DomainKeys& keys, ObjectKind kind, const Binding& binding, ByteView untrusted);
 
 // For segments, whose nodes are sealed one by one under one object key (docs/format.md 5).
-Digest ObjectHash(const DomainKeys& keys, const ObjectHeader& header, const Binding& binding, ByteView determines);
+Digest ObjectHash(const DomainKeys& keys, const ObjectHeader& header, const Binding& binding,
+                  ByteView determines);
 Key ObjectKey(const DomainKeys& keys, const ObjectHeader& header);
 Bytes EncodeBinding(const Binding& binding);
 

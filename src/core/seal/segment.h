@@ -1,6 +1,8 @@
-// Segments: the nodes of one table that were written together, each sealed by itself. Source: docs/format.md 5; A1-A4.
+// Segments: the nodes of one table that were written together, each sealed by itself. Source: docs/format.md
+// 5; A1-A4.
 //
-// A builder fixes offsets as nodes are added, so a parent can name its children's places before anything is sealed.
+// A builder fixes offsets as nodes are added, so a parent can name its children's places before anything is
+// sealed.
 #ifndef HOLDFAST_CORE_SEAL_SEGMENT_H_
 #define HOLDFAST_CORE_SEAL_SEGMENT_H_
 
@@ -13,7 +15,8 @@
 namespace holdfast::seal {
 
 inline constexpr size_t kAddressBytes = 33;
-using Address = std::array<uint8_t, kAddressBytes>;  // algorithm byte, 32-byte keyed hash of the canonical node
+using Address =
+    std::array<uint8_t, kAddressBytes>;  // algorithm byte, 32-byte keyed hash of the canonical node
 
 struct Extent {
   uint32_t offset = 0;
@@ -23,7 +26,8 @@ struct Extent {
 class SegmentBuilder {
  public:
   explicit SegmentBuilder(TableId table) : table_(table) {}
-  // `tail`: hints; padded here to a multiple of 16 together with what is before it. Returns where the node will lie.
+  // `tail`: hints; padded here to a multiple of 16 together with what is before it. Returns where the node
+  // will lie.
   Extent Add(const Address& address, ByteView canonical, ByteView hints);
   size_t size_bytes() const { return size_; }  // of the finished segment
   bool empty() const { return nodes_.empty(); }
@@ -34,7 +38,8 @@ class SegmentBuilder {
     Digest sha256;        // of `bytes`, for scrub without keys
   };
   // Seals all nodes for the object `name`. The builder is empty afterwards.
-  Sealed Finish(const DomainKeys& keys, Epoch epoch, const StoreId& store, std::string_view name, crypto::Random& random);
+  Sealed Finish(const DomainKeys& keys, Epoch epoch, const StoreId& store, std::string_view name,
+                crypto::Random& random);
 
  private:
   struct Node {
@@ -51,7 +56,7 @@ class SegmentBuilder {
 
 // What a node's text consists of once opened.
 struct OpenedNode {
-  Bytes text;               // canonical || hints || zeros
+  Bytes text;  // canonical || hints || zeros
   uint32_t canonical_length = 0;
   ByteView canonical() const { return ByteView(text).subspan(4, canonical_length); }
   ByteView tail() const { return ByteView(text).subspan(4 + canonical_length); }
@@ -60,8 +65,8 @@ struct OpenedNode {
 // Opens nodes of one segment; keeps the AEAD context. Not thread-safe.
 class SegmentOpener {
  public:
-  SegmentOpener(const DomainKeys& keys, const ObjectHeader& header, const StoreId& store, std::string_view name,
-                const TableId& table);
+  SegmentOpener(const DomainKeys& keys, const ObjectHeader& header, const StoreId& store,
+                std::string_view name, const TableId& table);
   // `sealed` is what lies at `extent`. The address is bound in the AAD: no second hash is needed (A2).
   //   errors  kAuthFailed  swapped, changed or another address;  kMalformed  lengths inside do not fit
   Result<OpenedNode> Open(const Address& address, uint32_t offset, ByteView sealed);

@@ -13,7 +13,8 @@ namespace holdfast::seal {
 
 inline constexpr std::string_view kUnlockersName = "unlockers";
 
-inline constexpr crypto::Argon2Parameters kArgonDefault{limits::kArgonMemoryKiBDefault, limits::kArgonPassesDefault};
+inline constexpr crypto::Argon2Parameters kArgonDefault{limits::kArgonMemoryKiBDefault,
+                                                        limits::kArgonPassesDefault};
 
 // A record with one passphrase unlocker. Takes the Argon2id time.
 Result<Bytes> MakeUnlockers(const StoreId& store, const Key& master, ByteView passphrase,

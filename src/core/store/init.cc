@@ -1,0 +1,116 @@
+#include "base/codec.h"
+#include "core/store/offline.h"
+#include "core/store/opener.h"
+
+namespace holdfast::store {
+namespace {
+
+// The first table definitions: the three system tables, with keys drawn here and carried by the log (D1).
+journal::Entry CreateSystemTable(const TableId& id, crypto::Random& random) {
+  kernel::CreateTable command{id, Epoch(1), random.NewKey(), tree::Descriptor{}.Encode()};
+  return {journal::EntryKind::kCreateTable, Term(), kernel::Encode(command)};
+}
+
+journal::Entry SystemRows(const std::vector<std::pair<std::string, Bytes>>& rows) {
+  kernel::Batch batch;
+  for (const auto& [key, value] : rows) {
+    batch.operations.push_back({kernel::OperationKind::kPut, kSystemTable, ToBytes(key), value, {}});
+  }
+  return {journal::EntryKind::kBatch, Term(), kernel::Encode(batch)};
+}
+
+journal::Entry SavePointEntry() {
+  return {journal::EntryKind::kSavePoint, Term(), kernel::Encode(kernel::SavePoint{})};
+}
+
+}  // namespace
+
+Result<InitResult> InitStore(seam::Storage& storage, const StoreId& store, ByteView passphrase,
+                             const InitOptions& options, crypto::Random& random) {
+  HF_TRY(seam::Listing listing, storage.List("", "", 1));
+  if (!listing.objects.empty()) return Code::kNotEmpty;
+
+  Secrets secrets{store, random.NewKey(), {}, {}};
+  secrets.keys = seal::StoreKeys::Derive(secrets.master, store);
+  HF_TRY(secrets.unlockers, seal::MakeUnlockers(store, secrets.master, passphrase, options.argon, random));
+
+  Manifest empty;
+  empty.store = empty.root.store = store;
+  empty.member = random.NewId<MemberId>();
+  empty.save = SaveNumber(UINT64_MAX);  // before save 0
+  seal::Keyring keyring = seal::Keyring::Create(random);
+  HF_TRY(VersionPtr version, MakeVersion(empty, keyring, secrets));
+  NodeCache cache(1u << 20);
+  VersionNodes nodes(storage, version, cache);
+  HF_TRY(std::unique_ptr<State> state, State::Open(version, std::move(keyring), secrets, nodes));
+
+  HF_TRY_VOID(storage.Put(seal::kUnlockersName, secrets.unlockers));
+  HF_TRY_VOID(storage.Barrier());
+  std::vector<journal::Entry> log;
+  for (const TableId& id : {kHeadsTable, kSystemTable, kSessionsTable})
+    log.push_back(CreateSystemTable(id, random));
+  log.push_back(SystemRows(options.system_rows));
+  log.push_back(SavePointEntry());  // save 0
+  log.push_back(SavePointEntry());  // save 1: from here on either slot alone is loadable
+  std::set<uint32_t> deleted;
+  std::vector<std::string> leftovers;
+  for (const journal::Entry& entry : log) {
+    HF_TRY(State::Prepared prepared, state->Prepare(entry, nodes));
+    Outcome done =
+        state->Commit(prepared, journal::Extend(secrets.keys.chain, state->position(), entry), nullptr);
+    if (!done.ok()) return done.code;
+    if (state->saving() == nullptr) continue;
+    HF_TRY(version, RunSave({storage, secrets, random, cache, *state->saving(), {}, deleted, leftovers}));
+    state->SaveDone(version);
+  }
+  const journal::LogPosition& at = state->position();
+  seal::Anchor anchor{store, at.term, at.index, at.chain, version->manifest.save};
+  return InitResult{store, empty.member, anchor, anchor.Encode(secrets.keys.anchor)};
+}
+
+Status ChangePassphrase(seam::Storage& storage, seam::Storage* anchor, ByteView old_passphrase,
+                        ByteView new_passphrase, const crypto::Argon2Parameters& argon,
+                        crypto::Random& random) {
+  HF_TRY(std::unique_ptr<OpenedStore> s, OpenStore(storage, anchor, old_passphrase, {}, random, nullptr));
+  HF_TRY(s->secrets.unlockers,
+         seal::MakeUnlockers(s->secrets.store, s->secrets.master, new_passphrase, argon, random));
+  NodeCache cache(16u << 20);
+  // Twice, so that the copies in both slots are of the new record.
+  for (int i = 0; i < 2; ++i) {
+    HF_TRY_VOID(
+        AppendInline(storage, anchor, *s, journal::FrameKind::kWave, {SavePointEntry()}, cache, random));
+  }
+  HF_TRY_VOID(storage.Put(seal::kUnlockersName, s->secrets.unlockers));
+  HF_TRY_VOID(storage.Barrier());
+  return CloseInline(storage, anchor, *s, cache, random);
+}
+
+Result<std::vector<std::pair<std::string, Bytes>>> ReadSystemRows(seam::Storage& storage, ByteView passphrase,
+                                                                  std::string_view prefix) {
+  Reading r;
+  HF_TRY_VOID(ReadStore(storage, passphrase, {}, false, r));
+  NodeCache cache(16u << 20);
+  HF_TRY(std::unique_ptr<State> state, ReplayReadOnly(storage, r, cache));
+  VersionNodes nodes(storage, r.version, cache);
+  View view = state->CurrentView();
+  tree::MergedCursor cursor = view.Scan(kSystemTable);
+  cursor.SeekTo(AsBytes(prefix));
+  std::vector<std::pair<std::string, Bytes>> rows;
+  for (;;) {
+    HF_TRY(auto row, Drive(nodes, [&] { return cursor.Next(nodes); }));
+    if (!row || !AsText(row->key).starts_with(prefix)) return rows;
+    HF_TRY(Bytes value, RowValue(*row, nodes));
+    rows.emplace_back(ToText(row->key), std::move(value));
+  }
+}
+
+Status WriteSystemRows(seam::Storage& storage, seam::Storage* anchor, ByteView passphrase,
+                       const std::vector<std::pair<std::string, Bytes>>& rows, crypto::Random& random) {
+  HF_TRY(std::unique_ptr<OpenedStore> s, OpenStore(storage, anchor, passphrase, {}, random, nullptr));
+  NodeCache cache(16u << 20);
+  HF_TRY_VOID(
+      AppendInline(storage, anchor, *s, journal::FrameKind::kWave, {SystemRows(rows)}, cache, random));
+  return CloseInline(storage, anchor, *s, cache, random);
+}
+
+}  // namespace holdfast::store

@@ -1,0 +1,85 @@
+// From references to decoded nodes: range reads, opening, and a cache with a bound.
+#ifndef HOLDFAST_CORE_STORE_NODES_H_
+#define HOLDFAST_CORE_STORE_NODES_H_
+
+#include <list>
+#include <unordered_map>
+
+#include "core/store/secrets.h"
+
+namespace holdfast::store {
+
+// Reads, opens and decodes one node of `version`. One range read; no hash, since the AEAD binds the address
+// (A2).
+//   errors  kMissing    its segment is not there;  kTampered  the reference leads outside its segment
+//           kAuthFailed swapped or changed;  kMalformed;  and of the storage
+// With `rehash` also proves the address from the canonical bytes (verify): kTampered.
+Result<tree::NodePtr> LoadNode(seam::Storage& storage, const TreeVersion& version, const tree::NodeRef& ref,
+                               bool rehash = false);
+
+// Decoded nodes by place (segment, offset): a node that was moved is another entry, with the hints it has
+// there. Not thread-safe. Least recently used goes first; memory_bytes() stays at most the bound, plus one
+// node.
+class NodeCache {
+ public:
+  explicit NodeCache(size_t bytes_max) : bytes_max_(bytes_max) {}
+  tree::NodePtr Find(const tree::Hint& hint);
+  void Insert(const tree::Hint& hint, tree::NodePtr node);
+  size_t memory_bytes() const { return bytes_; }
+
+ private:
+  using Place = uint64_t;
+  struct Item {
+    Place place;
+    tree::NodePtr node;
+    size_t bytes;
+  };
+  std::list<Item> items_;  // most recent first
+  std::unordered_map<Place, std::list<Item>::iterator> by_place_;
+  size_t bytes_ = 0, bytes_max_;
+};
+
+// A NodeSource that can also fetch what it lacks.
+class NodeAccess : public tree::NodeSource {
+ public:
+  virtual Status Fetch(const tree::NodeRef& ref) = 0;
+};
+
+// Over one version and a cache of its own or shared by the caller. Not thread-safe.
+class VersionNodes : public NodeAccess {
+ public:
+  VersionNodes(seam::Storage& storage, VersionPtr version, NodeCache& cache)
+      : storage_(storage), version_(std::move(version)), cache_(cache) {}
+  tree::NodePtr Find(const tree::NodeRef& ref) override {
+    if (last_ != nullptr && last_hint_ == ref.hint) return last_;
+    return cache_.Find(ref.hint);
+  }
+  Status Fetch(const tree::NodeRef& ref) override {
+    HF_TRY(last_, LoadNode(storage_, *version_, ref));
+    last_hint_ = ref.hint;
+    cache_.Insert(ref.hint, last_);
+    return Ok();
+  }
+
+ private:
+  seam::Storage& storage_;
+  VersionPtr version_;
+  NodeCache& cache_;
+  tree::NodePtr last_;  // the node asked for last is always found, however small the cache
+  tree::Hint last_hint_;
+};
+
+// Runs a resumable operation to its end, fetching what it needs.
+template <typename Run>
+auto Drive(NodeAccess& nodes, Run&& run) -> Result<std::decay_t<decltype(run().value())>> {
+  for (;;) {
+    auto step = run();
+    if (step.done()) return std::move(step.value());
+    if (step.failed()) return step.error();
+    HF_TRY_VOID(nodes.Fetch(step.need()));
+  }
+}
+
+}  // namespace holdfast::store
+
+#endif  // HOLDFAST_CORE_STORE_NODES_H_

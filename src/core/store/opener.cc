@@ -1,0 +1,315 @@
+#include "core/store/opener.h"
+
+#include <algorithm>
+
+#include "base/codec.h"
+
+namespace holdfast::store {
+namespace {
+
+constexpr int kBarrierTriesMax = 64;  // numbers that somebody else may have taken
+
+// The chain value that the opened store has at the anchor's index, if it has that index.
+Result<std::optional<journal::LogPosition>> PositionAt(seam::Storage& storage, const Reading& r,
+                                                       LogIndex index) {
+  const journal::LogPosition& root = r.slots.manifest().root.position;
+  if (index == root.index) return std::optional(root);
+  if (index < root.index) {
+    NodeCache cache(1u << 20);
+    VersionNodes nodes(storage, r.version, cache);
+    View view{r.version, nullptr, std::make_shared<tree::Overlay>(), root.index};
+    HF_TRY(std::optional<Bytes> row, ViewGet(view, kHeadsTable, HeadsKey(index), nodes));
+    if (!row) return std::optional<journal::LogPosition>();
+    Reader reader(*row);
+    journal::LogPosition at;
+    at.index = index;
+    at.term = reader.Num<Term>();
+    at.chain = reader.Hash();
+    if (!reader.Finish()) return Code::kMalformed;
+    return std::optional(at);
+  }
+  std::optional<journal::LogPosition> found;
+  HF_TRY_VOID(journal::Replay(
+      storage, r.slots.slot[r.slots.newest].keyring, r.secrets.keys.chain, r.chain_options, r.chain,
+      [&](const journal::Entry&, const journal::LogPosition& at, const journal::FramePosition&) {
+        if (at.index == index) found = at;
+        return Ok();
+      }));
+  return found;
+}
+
+// Proves that what is here descends from the anchor (F1).
+Status ProveFreshness(seam::Storage& storage, const AnchorInput& input, Reading& r) {
+  if (!r.anchor) return Ok();
+  const seal::Anchor& a = *r.anchor;
+  if (a.index > r.chain.end.index) {
+    bool torn = std::any_of(r.chain.findings.begin(), r.chain.findings.end(), [](const journal::Finding& f) {
+      return f.kind == journal::Finding::Kind::kTorn;
+    });
+    r.findings.push_back({Finding::Kind::kStale, input.name, Code::kRolledBack,
+                          "the anchor is at index " + std::to_string(a.index.value) +
+                              ", the store ends at index " + std::to_string(r.chain.end.index.value)});
+    return torn ? Code::kTampered : Code::kRolledBack;
+  }
+  HF_TRY(std::optional<journal::LogPosition> at, PositionAt(storage, r, a.index));
+  if (!at || at->chain != a.chain || at->term != a.term) {
+    r.findings.push_back({Finding::Kind::kStale, input.name, Code::kForked,
+                          "the store has another history at index " + std::to_string(a.index.value)});
+    return Code::kForked;
+  }
+  r.freshness = {true, a.index, input.name};
+  return Ok();
+}
+
+Status DecodeAnchor(const AnchorInput& input, Reading& r) {
+  if (!input.encoded) return Ok();
+  auto anchor = seal::Anchor::Decode(r.secrets.keys.anchor, r.secrets.store, *input.encoded);
+  if (!anchor) {
+    r.findings.push_back(
+        {Finding::Kind::kChanged, input.name, anchor.code(), "the anchor is not this store's"});
+    return anchor.error();
+  }
+  r.anchor = *anchor;
+  return Ok();
+}
+
+}  // namespace
+
+void AddJournalFindings(const journal::Chain& chain, std::vector<Finding>& findings) {
+  using In = journal::Finding::Kind;
+  using Out = Finding::Kind;
+  for (const journal::Finding& f : chain.findings) {
+    Out kind = Out::kNote;
+    switch (f.kind) {
+      case In::kTorn:
+        kind = Out::kTorn;
+        break;
+      case In::kAbandoned:
+      case In::kLeftover:
+        kind = Out::kLeftover;
+        break;
+      case In::kTampered:
+        kind = Out::kChanged;
+        break;
+      case In::kMissing:
+        kind = Out::kMissing;
+        break;
+      case In::kAlien:
+        kind = Out::kExtra;
+        break;
+    }
+    findings.push_back({kind, f.object, f.code, std::string(CodeText(f.code))});
+  }
+}
+
+Status ReadStore(seam::Storage& storage, ByteView passphrase, const AnchorInput& anchor, bool discard_tail,
+                 Reading& r) {
+  HF_TRY(r.secrets, UnlockStore(storage, passphrase, r.findings));
+  return ReadUnlocked(storage, anchor, discard_tail, r);
+}
+
+Status ReadUnlocked(seam::Storage& storage, const AnchorInput& anchor, bool discard_tail, Reading& r) {
+  HF_TRY(r.slots, ReadSlots(storage, r.secrets, r.findings));
+  const Manifest& m = r.slots.manifest();
+  const seal::Keyring& keyring = r.slots.slot[r.slots.newest].keyring;
+  HF_TRY(r.version, MakeVersion(m, keyring, r.secrets));
+  HF_TRY_VOID(DecodeAnchor(anchor, r));
+
+  r.chain_options.id = {m.store, m.member};
+  r.chain_options.start = {m.frame, m.root.position};
+  r.chain_options.known_durable = m.root.position.index;
+  r.chain_options.discard_tail = discard_tail;
+  HF_TRY(r.chain, journal::ReadChain(storage, keyring, r.secrets.keys.chain, r.chain_options));
+  AddJournalFindings(r.chain, r.findings);
+  HF_TRY(size_t adopted, journal::AdoptTail({r.chain}, r.chain_options.known_durable));
+  (void)adopted;
+  return ProveFreshness(storage, anchor, r);
+}
+
+namespace {
+
+journal::FramePosition LastFrame(const journal::Chain& chain, const journal::ReadOptions& options) {
+  return chain.links.empty() ? options.start.frame : chain.links.back().position;
+}
+
+// The barrier frame: from here on every older opener is fenced (C2, C3).
+Status WriteBarrier(Reading& r, OpenedStore& s, crypto::Random& random) {
+  const seal::Keyring& keyring = r.slots.slot[r.slots.newest].keyring;
+  s.term = r.chain.highest_term.next();
+  HF_TRY(seal::DomainKeys keys, keyring.JournalKeys(keyring.current_epoch()));
+  journal::Frame frame;
+  frame.kind = journal::FrameKind::kBarrier;
+  frame.term = s.term;
+  frame.vote = s.member;
+  frame.watermark = r.chain.end.index;
+  frame.before = LastFrame(r.chain, r.chain_options);
+  frame.first_index = r.chain.end.index.next();
+  frame.chain_before = r.chain.end.chain;
+  frame.entries.push_back({journal::EntryKind::kOpened, s.term, kernel::Encode(kernel::Opened{s.member})});
+  frame.number = std::max(r.chain.highest_number, frame.before.number).next();
+  for (int i = 0; i < kBarrierTriesMax; ++i, frame.number = frame.number.next()) {
+    journal::SealedFrame sealed =
+        journal::SealFrame(r.chain_options.id, keys, keyring.current_epoch(), frame, random);
+    Status done = s.writer->Open(r.chain, frame.number, sealed);
+    if (!done && done.code() == Code::kExists) continue;
+    HF_TRY_VOID(std::move(done));
+    s.frame = {frame.number, sealed.digest};
+    s.next_frame = frame.number.next();
+    return Ok();
+  }
+  return Code::kTermExhausted;
+}
+
+// Applies an entry; runs the save that it may ask for.
+Status ApplyInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& s, const journal::Entry& entry,
+                   const journal::LogPosition& at, const journal::FramePosition& frame, NodeCache& cache,
+                   crypto::Random& random) {
+  VersionNodes nodes(storage, s.state->CurrentView().base, cache);
+  HF_TRY(State::Prepared prepared, s.state->Prepare(entry, nodes));
+  s.state->Commit(prepared, at, nullptr);
+  if (s.state->saving() != nullptr) return SaveInline(storage, anchor, s, frame, cache, random);
+  return Ok();
+}
+
+Status ReplayInto(seam::Storage& storage, seam::Storage* anchor, const Reading& r, OpenedStore& s,
+                  NodeCache& cache, crypto::Random& random) {
+  auto visit = [&](const journal::Entry& entry, const journal::LogPosition& at,
+                   const journal::FramePosition& frame) {
+    return ApplyInline(storage, anchor, s, entry, at, frame, cache, random);
+  };
+  HF_TRY_VOID(journal::Replay(storage, r.slots.slot[r.slots.newest].keyring, r.secrets.keys.chain,
+                              r.chain_options, r.chain, visit));
+  journal::Entry opened{journal::EntryKind::kOpened, s.term, kernel::Encode(kernel::Opened{s.member})};
+  journal::LogPosition at = journal::Extend(s.secrets.keys.chain, s.state->position(), opened);
+  return visit(opened, at, s.frame);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<State>> ReplayReadOnly(seam::Storage& storage, const Reading& r, NodeCache& cache) {
+  VersionNodes nodes(storage, r.version, cache);
+  const seal::Keyring& keyring = r.slots.slot[r.slots.newest].keyring;
+  HF_TRY(std::unique_ptr<State> state, State::Open(r.version, keyring.Clone(), r.secrets, nodes));
+  state->IgnoreSavePoints();
+  HF_TRY_VOID(journal::Replay(storage, keyring, r.secrets.keys.chain, r.chain_options, r.chain,
+                              [&](const journal::Entry& entry, const journal::LogPosition& at,
+                                  const journal::FramePosition&) -> Status {
+                                HF_TRY(State::Prepared prepared, state->Prepare(entry, nodes));
+                                state->Commit(prepared, at, nullptr);
+                                return Ok();
+                              }));
+  return state;
+}
+
+Result<std::unique_ptr<OpenedStore>> OpenStore(seam::Storage& storage, seam::Storage* anchor,
+                                               ByteView passphrase, const OpenOptions& options,
+                                               crypto::Random& random,
+                                               std::vector<Finding>* findings_on_error) {
+  Reading r;
+  AnchorInput anchor_input;
+  anchor_input.name = std::string(kAnchorName);
+  if (anchor != nullptr) {
+    auto bytes = anchor->Get(kAnchorName);
+    if (bytes)
+      anchor_input.encoded = std::move(bytes).value().take();
+    else if (bytes.code() != Code::kNotFound)
+      return bytes.error();
+  }
+  auto failed = [&](Error e) {
+    if (findings_on_error != nullptr) *findings_on_error = r.findings;
+    return e;
+  };
+  if (!storage.capabilities().exclusive)
+    return failed(Code::kUnsupported);  // rule C3: it could not be fenced
+  if (Status read = ReadStore(storage, passphrase, anchor_input, options.discard_tail, r); !read)
+    return failed(read.error());
+
+  auto s = std::make_unique<OpenedStore>();
+  const Manifest& m = r.slots.manifest();
+  s->member = m.member;
+  s->writer = std::make_unique<journal::JournalWriter>(
+      storage, journal::JournalWriter::Options{r.chain_options.id, options.journal_file_bytes});
+  if (Status barrier = WriteBarrier(r, *s, random); !barrier) return failed(barrier.error());
+  HF_TRY(size_t pending, DeletePending(storage, m.save));
+  if (pending > 0)
+    r.findings.push_back({Finding::Kind::kPending, std::string(kSegmentsPrefix), Code::kTorn,
+                          std::to_string(pending) + " segments of an unfinished save were collected"});
+  s->older_slot = SaveNumber(m.save.value == 0 ? 0 : m.save.value - 1);
+  s->older_frame = m.frame.number;
+  if (r.slots.older_valid)
+    s->older_frame = std::min(s->older_frame, r.slots.slot[1 - r.slots.newest].manifest.frame.number);
+  HF_TRY(std::vector<uint32_t> deleted, DeleteCondemned(storage, *r.version, s->older_slot, {}));
+  HF_TRY_VOID(storage.Barrier());
+  s->deleted.insert(deleted.begin(), deleted.end());
+
+  NodeCache cache(options.cache_bytes);
+  s->secrets = std::move(r.secrets);
+  r.secrets.keys = seal::StoreKeys::Derive(s->secrets.master, s->secrets.store);
+  VersionNodes nodes(storage, r.version, cache);
+  HF_TRY(s->state, State::Open(r.version, r.slots.slot[r.slots.newest].keyring.Clone(), s->secrets, nodes));
+  HF_TRY_VOID(ReplayInto(storage, anchor, r, *s, cache, random));
+  HF_TRY_VOID(
+      WriteAnchor(anchor, s->secrets, s->state->position(), s->state->CurrentView().base->manifest.save));
+  HF_TRY_VOID(s->writer->CutBelow(s->older_frame));
+  HF_TRY_VOID(storage.Barrier());
+  s->freshness = r.freshness;
+  s->findings = std::move(r.findings);
+  return s;
+}
+
+Status SaveInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& s, journal::FramePosition frame,
+                  NodeCache& cache, crypto::Random& random) {
+  const SavePoint& point = *s.state->saving();
+  FrameNumber before = point.base->manifest.frame.number;
+  std::vector<std::string> leftovers;
+  HF_TRY(VersionPtr version,
+         RunSave({storage, s.secrets, random, cache, point, frame, s.deleted, leftovers}));
+  HF_TRY_VOID(WriteAnchor(anchor, s.secrets, point.position, version->manifest.save));
+  s.older_slot = SaveNumber(version->manifest.save.value - 1);
+  s.older_frame = before;
+  HF_TRY(std::vector<uint32_t> deleted, DeleteCondemned(storage, *version, s.older_slot, {}));
+  HF_TRY_VOID(s.writer->CutBelow(s.older_frame));
+  HF_TRY_VOID(storage.Barrier());
+  s.deleted.insert(deleted.begin(), deleted.end());
+  s.state->SaveDone(std::move(version));
+  return Ok();
+}
+
+Status AppendInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& s, journal::FrameKind kind,
+                    const std::vector<journal::Entry>& entries, NodeCache& cache, crypto::Random& random) {
+  const seal::Keyring& keyring = s.state->keyring();
+  HF_TRY(seal::DomainKeys keys, keyring.JournalKeys(keyring.current_epoch()));
+  const journal::LogPosition before = s.state->position();
+  journal::Frame frame;
+  frame.kind = kind;
+  frame.number = s.next_frame;
+  frame.term = s.term;
+  frame.vote = s.member;
+  frame.watermark = before.index;
+  frame.before = s.frame;
+  frame.first_index = before.index.next();
+  frame.chain_before = before.chain;
+  frame.entries = entries;
+  for (journal::Entry& e : frame.entries) e.term = s.term;
+  journal::JournalIdentity id{s.secrets.store, s.member};
+  journal::SealedFrame sealed = journal::SealFrame(id, keys, keyring.current_epoch(), frame, random);
+  Status written = kind == journal::FrameKind::kClosing ? s.writer->Close(frame.number, sealed)
+                                                        : s.writer->Write(frame.number, sealed);
+  HF_TRY_VOID(std::move(written));
+  s.frame = {frame.number, sealed.digest};
+  s.next_frame = frame.number.next();
+  for (const journal::Entry& e : frame.entries) {
+    journal::LogPosition at = journal::Extend(s.secrets.keys.chain, s.state->position(), e);
+    HF_TRY_VOID(ApplyInline(storage, anchor, s, e, at, s.frame, cache, random));
+  }
+  return Ok();
+}
+
+Status CloseInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& s, NodeCache& cache,
+                   crypto::Random& random) {
+  HF_TRY_VOID(AppendInline(storage, anchor, s, journal::FrameKind::kClosing,
+                           {{journal::EntryKind::kClosed, s.term, {}}}, cache, random));
+  return WriteAnchor(anchor, s.secrets, s.state->position(), s.state->CurrentView().base->manifest.save);
+}
+
+}  // namespace holdfast::store

@@ -1,0 +1,328 @@
+#include "core/store/save.h"
+
+#include <algorithm>
+
+#include "base/codec.h"
+#include "core/seal/segment.h"
+#include "core/tree/fold.h"
+
+namespace holdfast::store {
+namespace {
+
+// Cleaning starts when the segments take more than twice what is live plus one segment, or when there are
+// very many.
+constexpr uint64_t kGarbageSlackBytes = limits::kSegmentBytesTarget;
+constexpr size_t kSegmentsSlack = 256;
+
+// Takes one table's nodes and packs them into segments.
+class SegmentSink : public tree::NodeSink {
+ public:
+  SegmentSink(const SaveInput& input, Manifest& manifest, const Table& table, const seal::DomainKeys& keys)
+      : input_(input), manifest_(manifest), table_(table), keys_(keys), builder_(table.id) {}
+
+  tree::NodeRef Emit(tree::EncodedNode node) override {
+    if (builder_.empty()) number_ = manifest_.next_segment++;
+    tree::NodeRef ref;
+    ref.address = seal::NodeAddress(keys_, node.canonical);
+    ref.birth = input_.point.position.index;
+    seal::Extent at = builder_.Add(ref.address, node.canonical, node.hints);
+    ref.hint = {number_, at.offset, at.length};
+    live_ += at.length;
+    if (builder_.size_bytes() >= limits::kSegmentBytesTarget && status_) status_ = Flush();
+    return ref;
+  }
+
+  void Dead(const tree::NodeRef& ref) override {
+    if (ref.hint.segment == number_ && !builder_.empty()) {
+      live_ -= ref.hint.length;
+      return;
+    }
+    auto it = manifest_.segments.find(ref.hint.segment);
+    // A forged hint that passed the AEAD would be our own bug; a wrong sum must not wrap round.
+    if (it != manifest_.segments.end())
+      it->second.live_bytes -= std::min<uint64_t>(it->second.live_bytes, ref.hint.length);
+  }
+
+  Status Finish() {
+    if (status_ && !builder_.empty()) status_ = Flush();
+    return status_;
+  }
+
+ private:
+  Status Flush() {
+    Segment s;
+    s.number = number_;
+    StoreBig64(s.id.bytes.data(), manifest_.save.value);
+    input_.random.Fill({s.id.bytes.data() + 8, 8});
+    s.table = table_.id;
+    s.epoch = table_.epoch;
+    s.born = manifest_.save;
+    std::string name = SegmentName(s.id);
+    seal::SegmentBuilder::Sealed sealed =
+        builder_.Finish(keys_, s.epoch, input_.secrets.store, name, input_.random);
+    s.salt = sealed.header.salt;
+    s.h = sealed.header.h;
+    s.sha256 = sealed.sha256;
+    s.size = sealed.bytes.size();
+    s.live_bytes = live_;
+    live_ = 0;
+    input_.leftovers.push_back(name);
+    HF_TRY_VOID(input_.storage.PutIfAbsent(name, sealed.bytes));
+    manifest_.segments.emplace(s.number, s);
+    return Ok();
+  }
+
+  const SaveInput& input_;
+  Manifest& manifest_;
+  const Table& table_;
+  const seal::DomainKeys& keys_;
+  seal::SegmentBuilder builder_;
+  uint32_t number_ = 0;
+  uint64_t live_ = 0;
+  Status status_;
+};
+
+// Moves what is live out of victim segments (D5). Addresses do not change: only places do, and the parents
+// that name them are sealed again.
+class Cleaner {
+ public:
+  Cleaner(NodeAccess& nodes, SegmentSink& sink, const std::set<uint32_t>& victims)
+      : nodes_(nodes), sink_(sink), victims_(victims) {}
+
+  enum class Kind { kInner, kLeaf, kChunkList, kChunk };
+
+  // The reference to use from now on. A chunk is read only when it moves.
+  Result<tree::NodeRef> Clean(const tree::NodeRef& ref, uint8_t depth, Kind kind) {
+    if (depth > limits::kTreeLevelsMax) return Code::kMalformed;
+    bool move = victims_.contains(ref.hint.segment);
+    if (kind == Kind::kChunk && !move) return ref;
+    HF_TRY(tree::NodePtr node, Get(ref));
+    std::vector<tree::NodeRef> children = node->References();
+    std::vector<Kind> kinds = KindsOfChildren(*node);
+    HF_CHECK(kinds.size() == children.size());
+    bool changed = move;
+    for (size_t i = 0; i < children.size(); ++i) {
+      HF_TRY(tree::NodeRef cleaned, Clean(children[i], static_cast<uint8_t>(depth + 1), kinds[i]));
+      if (cleaned.hint != children[i].hint) changed = true;
+      children[i].hint = cleaned.hint;
+    }
+    if (!changed) return ref;
+    tree::EncodedNode text{ToBytes(node->canonical()), {}};
+    Writer w(text.hints);
+    for (const tree::NodeRef& c : children) w.U32(c.hint.segment).U32(c.hint.offset).U32(c.hint.length);
+    tree::NodeRef moved = sink_.Emit(std::move(text));
+    HF_CHECK(moved.address == ref.address);
+    moved.birth = ref.birth;
+    sink_.Dead(ref);
+    return moved;
+  }
+
+  Result<tree::NodeRef> CleanRoot(const tree::NodeRef& ref) {
+    HF_TRY(tree::NodePtr root, Get(ref));
+    return Clean(ref, 0, root->type() == tree::NodeType::kInner ? Kind::kInner : Kind::kLeaf);
+  }
+
+ private:
+  static std::vector<Kind> KindsOfChildren(const tree::Node& node) {
+    std::vector<Kind> kinds;
+    for (size_t i = 0; i < node.count(); ++i) {
+      switch (node.type()) {
+        case tree::NodeType::kInner:
+          kinds.push_back(node.level() == 1 ? Kind::kLeaf : Kind::kInner);
+          break;
+        case tree::NodeType::kLeaf: {
+          tree::StoredValue v = node.value(i);
+          if (v.is_blob)
+            kinds.push_back(v.length > limits::kBlobChunkBytes ? Kind::kChunkList : Kind::kChunk);
+          break;
+        }
+        case tree::NodeType::kChunkList:
+          kinds.push_back(Kind::kChunk);
+          break;
+        case tree::NodeType::kChunk:
+          break;
+      }
+    }
+    return kinds;
+  }
+  Result<tree::NodePtr> Get(const tree::NodeRef& ref) {
+    if (tree::NodePtr node = nodes_.Find(ref)) return node;
+    HF_TRY_VOID(nodes_.Fetch(ref));
+    tree::NodePtr node = nodes_.Find(ref);
+    HF_CHECK(node != nullptr);
+    return node;
+  }
+  NodeAccess& nodes_;
+  SegmentSink& sink_;
+  const std::set<uint32_t>& victims_;
+};
+
+// Segments to leave: the emptiest first, until what remains is within bounds. Never those of this save.
+std::set<uint32_t> ChooseVictims(const Manifest& manifest) {
+  uint64_t size = 0, live = 0;
+  size_t count = 0;
+  std::vector<const Segment*> candidates;
+  for (const auto& [number, s] : manifest.segments) {
+    if (s.condemned != SaveNumber() || s.live_bytes == 0) continue;
+    size += s.size;
+    live += s.live_bytes;
+    ++count;
+    if (s.born != manifest.save) candidates.push_back(&s);
+  }
+  size_t count_max = kSegmentsSlack + 2 * static_cast<size_t>(live / limits::kSegmentBytesTarget);
+  std::set<uint32_t> victims;
+  if (size <= 2 * live + kGarbageSlackBytes && count <= count_max) return victims;
+  std::sort(candidates.begin(), candidates.end(), [](const Segment* a, const Segment* b) {
+    // share of live bytes, then size: small ones are cheap to merge
+    double sa = static_cast<double>(a->live_bytes) / static_cast<double>(a->size);
+    double sb = static_cast<double>(b->live_bytes) / static_cast<double>(b->size);
+    if (sa != sb) return sa < sb;
+    return a->size != b->size ? a->size < b->size : a->number < b->number;
+  });
+  uint64_t size_goal = live + live / 2 + kGarbageSlackBytes / 2;
+  size_t count_goal = count_max / 2;
+  for (const Segment* s : candidates) {
+    if (size <= size_goal && count <= count_goal) break;
+    victims.insert(s->number);
+    size -= s->size - s->live_bytes;
+    --count;
+  }
+  return victims;
+}
+
+Status FoldTable(const SaveInput& input, VersionNodes& nodes, SegmentSink& sink, Table& table) {
+  std::unique_ptr<tree::ChangeSource> changes = input.point.changes->Changes(table.id);
+  tree::Fold fold(table.descriptor, table.root, input.point.position.index, *changes, sink);
+  HF_TRY(table.root, Drive(nodes, [&] { return fold.Run(nodes); }));
+  return sink.Finish();
+}
+
+void CondemnTables(Manifest& manifest) {  // what a dropped table left: all of it is dead
+  for (auto& [number, s] : manifest.segments) {
+    if (!manifest.root.tables.contains(s.table)) s.live_bytes = 0;
+  }
+}
+
+Status CleanTables(const SaveInput& input, Manifest& manifest, const seal::Keyring& keyring) {
+  std::set<uint32_t> victims = ChooseVictims(manifest);
+  if (victims.empty()) return Ok();
+  // Nodes folded in this save are durable only with the slot, but readable: reads go through a version that
+  // lists them.
+  HF_TRY(VersionPtr now, MakeVersion(manifest, keyring, input.secrets));
+  NodeCache cache(16u << 20);
+  VersionNodes nodes(input.storage, now, cache);
+  std::set<TableId> tables;
+  for (uint32_t v : victims) tables.insert(manifest.segments.at(v).table);
+  for (const TableId& id : tables) {
+    auto it = manifest.root.tables.find(id);
+    if (it == manifest.root.tables.end() || it->second.root.empty) continue;
+    Table& table = it->second;
+    SegmentSink sink(input, manifest, table, now->keys.at(id));
+    Cleaner cleaner(nodes, sink, victims);
+    HF_TRY(table.root.ref, cleaner.CleanRoot(table.root.ref));
+    HF_TRY_VOID(sink.Finish());
+  }
+  return Ok();
+}
+
+// Segments of an attempt that failed. Its number goes first: the write of it may have succeeded after all.
+Status DropLeftovers(const SaveInput& input, SaveNumber save) {
+  if (input.leftovers.empty()) return Ok();
+  HF_TRY_VOID(input.storage.Delete(SlotName(static_cast<int>(save.value % 2), "state-save-number")));
+  HF_TRY_VOID(input.storage.Barrier());
+  for (const std::string& name : input.leftovers) HF_TRY_VOID(input.storage.Delete(name));
+  HF_TRY_VOID(input.storage.Barrier());
+  input.leftovers.clear();
+  return Ok();
+}
+
+}  // namespace
+
+Result<VersionPtr> MakeVersion(Manifest manifest, const seal::Keyring& keyring, const Secrets& secrets) {
+  auto version = std::make_shared<TreeVersion>();
+  for (const auto& [id, table] : manifest.root.tables) {
+    HF_TRY(seal::DomainKeys keys, keyring.TableKeys(id, table.epoch, table.descriptor.Encode()));
+    version->keys.emplace(id, std::move(keys));
+  }
+  version->root_digest = manifest.root.ComputeDigest(secrets.keys.root);
+  version->manifest = std::move(manifest);
+  return VersionPtr(std::move(version));
+}
+
+Result<VersionPtr> RunSave(const SaveInput& input) {
+  const Manifest& before = input.point.base->manifest;
+  Manifest m;
+  m.store = before.store;
+  m.member = before.member;
+  m.save = before.save.next();
+  m.frame = input.frame;
+  m.next_segment = before.next_segment;
+  for (const auto& [number, s] : before.segments) {
+    if (!input.deleted.contains(number)) m.segments.emplace(number, s);
+  }
+  m.root.store = before.store;
+  m.root.position = input.point.position;
+  m.root.parent = input.point.base->root_digest;
+  m.root.tables = input.point.tables;
+  seal::Keyring keyring = input.point.keyring.Clone();
+  HF_TRY_VOID(DropLeftovers(input, m.save));
+
+  VersionNodes nodes(input.storage, input.point.base, input.cache);
+  for (auto& [id, table] : m.root.tables) {
+    auto base = before.root.tables.find(id);
+    table.root = base == before.root.tables.end() ? tree::Root{} : base->second.root;
+    HF_TRY(seal::DomainKeys keys, keyring.TableKeys(id, table.epoch, table.descriptor.Encode()));
+    SegmentSink sink(input, m, table, keys);
+    HF_TRY_VOID(FoldTable(input, nodes, sink, table));
+  }
+  CondemnTables(m);
+  HF_TRY_VOID(CleanTables(input, m, keyring));
+  for (auto& [number, s] : m.segments) {
+    if (s.live_bytes == 0 && s.condemned == SaveNumber()) s.condemned = m.save;
+  }
+  HF_TRY_VOID(input.storage.Barrier());
+  HF_TRY_VOID(WriteSlot(input.storage, m, keyring, input.secrets, input.random));
+  input.leftovers.clear();
+  return MakeVersion(std::move(m), keyring, input.secrets);
+}
+
+Result<std::vector<uint32_t>> DeleteCondemned(seam::Storage& storage, const TreeVersion& version,
+                                              SaveNumber older_slot, const std::vector<VersionPtr>& pinned) {
+  std::vector<uint32_t> deleted;
+  for (const auto& [number, s] : version.manifest.segments) {
+    if (s.condemned == SaveNumber() || s.condemned > older_slot) continue;
+    bool held = false;
+    for (const VersionPtr& v : pinned) {
+      auto it = v->manifest.segments.find(number);
+      if (it != v->manifest.segments.end() && it->second.condemned == SaveNumber()) held = true;
+    }
+    if (held) continue;
+    HF_TRY_VOID(storage.Delete(SegmentName(s.id)));
+    deleted.push_back(number);
+  }
+  return deleted;
+}
+
+Result<size_t> DeletePending(seam::Storage& storage, SaveNumber newest) {
+  HF_TRY(std::vector<seam::ObjectInfo> objects, seam::ListAll(storage, kSegmentsPrefix));
+  size_t n = 0;
+  for (const seam::ObjectInfo& o : objects) {
+    auto hex = ParseHex(std::string_view(o.name).substr(kSegmentsPrefix.size()));
+    if (!hex || hex->size() != 16) continue;  // alien: verify names it
+    SegmentId id = SegmentId::From(*hex);
+    if (SegmentName(id) != o.name || SegmentSave(id) <= newest) continue;
+    HF_TRY_VOID(storage.Delete(o.name));
+    ++n;
+  }
+  return n;
+}
+
+Status WriteAnchor(seam::Storage* anchor, const Secrets& secrets, const journal::LogPosition& at,
+                   SaveNumber save) {
+  if (anchor == nullptr) return Ok();
+  seal::Anchor a{secrets.store, at.term, at.index, at.chain, save};
+  HF_TRY_VOID(anchor->Put(kAnchorName, a.Encode(secrets.keys.anchor)));
+  return anchor->Barrier();
+}
+
+}  // namespace holdfast::store

@@ -1,0 +1,49 @@
+// A state save: folds a save point into the trees, writes new segments, then the slot; afterwards collects
+// what died.
+//
+//   overlay at save point ──fold──> nodes ──pack──> segments ──barrier──> slot (number last) ──barrier──>
+//   anchor ──> deletes
+//
+// Blocking; reads nothing but immutable inputs, so it runs beside the applier. Source: rules D1-D3, D5, F1,
+// F2.
+#ifndef HOLDFAST_CORE_STORE_SAVE_H_
+#define HOLDFAST_CORE_STORE_SAVE_H_
+
+#include <set>
+
+#include "core/store/slots.h"
+#include "core/store/state.h"
+
+namespace holdfast::store {
+
+struct SaveInput {
+  seam::Storage& storage;
+  const Secrets& secrets;
+  crypto::Random& random;
+  NodeCache& cache;  // for nodes that the fold must read; used by this call alone
+  const SavePoint& point;
+  journal::FramePosition frame;         // that holds the save point's entry
+  const std::set<uint32_t>& deleted;    // segments whose delete is confirmed
+  std::vector<std::string>& leftovers;  // segments of a failed attempt; the next one deletes them first
+};
+
+// The new version, durable in its slot; the caller writes the anchor next. On an error the older slot is
+// untouched and kFull can be tried again; segments of the attempt are pending (E): they go with the next
+// attempt or the next open.
+Result<VersionPtr> RunSave(const SaveInput& input);
+
+// Segments of `version` that nothing can need any more: condemned before the older slot, and in no version
+// that is still pinned. Deletes them; the caller owes a barrier before it calls them confirmed (D3).
+Result<std::vector<uint32_t>> DeleteCondemned(seam::Storage& storage, const TreeVersion& version,
+                                              SaveNumber older_slot, const std::vector<VersionPtr>& pinned);
+
+// Deletes segments of saves above `newest`: a crash in mid-save left them (E). Returns how many.
+Result<size_t> DeletePending(seam::Storage& storage, SaveNumber newest);
+
+// Encodes and writes the anchor for a point of the log (F1, F2). No-op without an anchor store.
+Status WriteAnchor(seam::Storage* anchor, const Secrets& secrets, const journal::LogPosition& at,
+                   SaveNumber save);
+
+}  // namespace holdfast::store
+
+#endif  // HOLDFAST_CORE_STORE_SAVE_H_

@@ -1,0 +1,197 @@
+#include "core/store/slots.h"
+
+#include "base/codec.h"
+#include "base/crc32c.h"
+#include "crypto/hash.h"
+
+namespace holdfast::store {
+namespace {
+
+constexpr std::string_view kServerStateMagic = "HFSTATE1";
+constexpr std::string_view kManifestFile = "core-enclave";
+constexpr std::string_view kKeysFile = "key-enclave";
+constexpr std::string_view kNumberFile = "state-save-number";
+// In the order of the digest.
+constexpr std::string_view kFiles[5] = {"core-enclave", "core-enclave.recovery-key-shares", "key-enclave",
+                                        "key-enclave.recovery-key-shares", "server-state"};
+
+struct SlotFiles {
+  Bytes file[5];
+  Digest ComputeDigest() const {
+    crypto::Sha256Stream hash;
+    for (const Bytes& f : file) {
+      uint8_t length[8];
+      StoreLittle<uint64_t>(length, f.size());
+      hash.Update({length, 8});
+      hash.Update(f);
+    }
+    return hash.Finish();
+  }
+};
+
+Digest NumberMac(const Secrets& secrets, int slot, SaveNumber number, const Digest& digest) {
+  uint8_t s = static_cast<uint8_t>(slot), n[8];
+  StoreLittle(n, number.value);
+  return crypto::HmacSha256(secrets.keys.save_number.view(),
+                            {ByteView(&s, 1), secrets.store.view(), ByteView(n, 8), digest});
+}
+
+Slot Bad(Slot::Kind kind, Code code, int slot, std::string_view file) {
+  Slot s;
+  s.kind = kind;
+  s.code = code;
+  s.object = SlotName(slot, file);
+  return s;
+}
+
+// The sealed parts of a slot whose number, digest and MAC fit.
+Slot OpenSlot(int slot, SaveNumber number, const SlotFiles& files, const Secrets& secrets) {
+  auto tampered = [&](Code code, std::string_view file) {
+    return Bad(Slot::Kind::kTampered, code, slot, file);
+  };
+  auto state = ServerState::Decode(files.file[4]);
+  if (!state) return tampered(state.code(), kFiles[4]);
+  if (state->store != secrets.store) return tampered(Code::kForeign, kFiles[4]);
+
+  std::string keys_name = SlotName(slot, kKeysFile);
+  Reader r(files.file[2]);
+  r.Blob32(files.file[2].size());
+  ByteView sealed_keyring = r.Raw(r.remaining());
+  if (!r.ok()) return tampered(Code::kMalformed, kKeysFile);
+  auto keyring = seal::Keyring::Open(secrets.keys.keyring_root, secrets.store, keys_name, sealed_keyring);
+  if (!keyring) return tampered(keyring.code(), kKeysFile);
+
+  std::string manifest_name = SlotName(slot, kManifestFile);
+  auto text = seal::OpenObject(seal::DomainKeys::Derive(secrets.keys.slot_root), seal::ObjectKind::kManifest,
+                               {secrets.store, manifest_name}, files.file[0]);
+  if (!text) return tampered(text.code(), kManifestFile);
+  auto manifest = Manifest::Decode(*text);
+  if (!manifest) return tampered(manifest.code(), kManifestFile);
+  if (manifest->store != secrets.store || manifest->root.store != secrets.store || manifest->save != number ||
+      manifest->member != state->member) {
+    return tampered(Code::kTampered, kManifestFile);
+  }
+  Slot s;
+  s.kind = Slot::Kind::kValid;
+  s.manifest = std::move(manifest).value();
+  s.keyring = std::move(keyring).value();
+  return s;
+}
+
+}  // namespace
+
+std::string SlotName(int slot, std::string_view file) {
+  return std::string(kSlotsPrefix) + (slot == 0 ? "0/" : "1/") + std::string(file);
+}
+
+Bytes ServerState::Encode() const {
+  Bytes out;
+  Writer w(out);
+  w.Raw(AsBytes(kServerStateMagic)).U32(kFormatVersion).Id(store).Id(member).U32(0);
+  w.U32(Crc32c(out));
+  return out;
+}
+
+Result<ServerState> ServerState::Decode(ByteView untrusted) {
+  if (untrusted.size() != kServerStateBytes) return Code::kMalformed;
+  Reader r(untrusted);
+  if (AsText(r.Raw(kServerStateMagic.size())) != kServerStateMagic) return Code::kMalformed;
+  if (Crc32c(untrusted.first(48)) != LoadLittle<uint32_t>(untrusted.data() + 48)) return Code::kChecksum;
+  if (r.U32() != kFormatVersion) return Code::kUnknownFormat;
+  ServerState s;
+  s.store = r.Id<StoreId>();
+  s.member = r.Id<MemberId>();
+  return s;
+}
+
+Result<Slot> ReadSlot(seam::Storage& storage, int slot, const Secrets& secrets) {
+  auto number = storage.Get(SlotName(slot, kNumberFile));
+  if (!number) {
+    if (number.code() == Code::kNotFound) return Bad(Slot::Kind::kUnused, Code::kTorn, slot, kNumberFile);
+    return number.error();
+  }
+  if (number->size() < kSaveNumberBytes) return Bad(Slot::Kind::kUnused, Code::kTorn, slot, kNumberFile);
+  if (number->size() > kSaveNumberBytes)
+    return Bad(Slot::Kind::kTampered, Code::kTampered, slot, kNumberFile);
+
+  Reader r(number->parse());
+  SaveNumber n = r.Num<SaveNumber>();
+  Digest digest = r.Hash(), mac = r.Hash();
+  if (!ConstantTimeEqual(mac, NumberMac(secrets, slot, n, digest)) ||
+      n.value % 2 != static_cast<uint64_t>(slot)) {
+    return Bad(Slot::Kind::kTampered, Code::kAuthFailed, slot, kNumberFile);
+  }
+  SlotFiles files;
+  for (int i = 0; i < 5; ++i) {
+    auto bytes = storage.Get(SlotName(slot, kFiles[i]));
+    if (!bytes) {
+      if (bytes.code() == Code::kNotFound) return Bad(Slot::Kind::kTampered, Code::kMissing, slot, kFiles[i]);
+      return bytes.error();
+    }
+    files.file[i] = std::move(bytes).value().take();
+  }
+  if (files.ComputeDigest() != digest) {
+    // The digest tells that one of them differs; the sealed parts tell which.
+    Slot s = OpenSlot(slot, n, files, secrets);
+    if (s.kind == Slot::Kind::kTampered) return s;
+    for (int i : {1, 3}) {
+      if (!files.file[i].empty()) return Bad(Slot::Kind::kTampered, Code::kTampered, slot, kFiles[i]);
+    }
+    return Bad(Slot::Kind::kTampered, Code::kTampered, slot, kKeysFile);  // its copy of the unlocker record
+  }
+  return OpenSlot(slot, n, files, secrets);
+}
+
+Result<Slots> ReadSlots(seam::Storage& storage, const Secrets& secrets, std::vector<Finding>& findings) {
+  Slots s;
+  for (int i = 0; i < 2; ++i) {
+    HF_TRY(s.slot[i], ReadSlot(storage, i, secrets));
+    const Slot& slot = s.slot[i];
+    if (slot.kind == Slot::Kind::kUnused) {
+      findings.push_back(
+          {Finding::Kind::kTorn, slot.object, slot.code, "slot is unused: its save did not finish"});
+    } else if (slot.kind == Slot::Kind::kTampered) {
+      auto kind = slot.code == Code::kMissing ? Finding::Kind::kMissing : Finding::Kind::kChanged;
+      findings.push_back({kind, slot.object, slot.code, "slot is unusable"});
+    }
+  }
+  bool v0 = s.slot[0].kind == Slot::Kind::kValid, v1 = s.slot[1].kind == Slot::Kind::kValid;
+  if (!v0 && !v1) {
+    for (const Slot& slot : s.slot) {
+      if (slot.code == Code::kUnknownFormat) return slot.code;
+    }
+    return Code::kBothSlotsBad;
+  }
+  s.newest = v0 && v1 ? (s.slot[0].manifest.save > s.slot[1].manifest.save ? 0 : 1) : (v0 ? 0 : 1);
+  s.older_valid = v0 && v1;
+  return s;
+}
+
+Status WriteSlot(seam::Storage& storage, const Manifest& manifest, const seal::Keyring& keyring,
+                 const Secrets& secrets, crypto::Random& random) {
+  int slot = static_cast<int>(manifest.save.value % 2);
+  SlotFiles files;
+  std::string manifest_name = SlotName(slot, kManifestFile), keys_name = SlotName(slot, kKeysFile);
+  Bytes text = manifest.Encode();
+  if (text.size() > limits::kManifestBytesMax) return Code::kTooLarge;
+  files.file[0] =
+      seal::SealObject(seal::DomainKeys::Derive(secrets.keys.slot_root), seal::ObjectKind::kManifest, Epoch(),
+                       {secrets.store, manifest_name}, text, random);
+  Writer(files.file[2])
+      .Blob32(secrets.unlockers)
+      .Raw(keyring.Seal(secrets.keys.keyring_root, secrets.store, keys_name, random));
+  files.file[4] = ServerState{secrets.store, manifest.member}.Encode();
+
+  Digest digest = files.ComputeDigest();
+  Bytes number;
+  Writer(number).Num(manifest.save).Raw(digest).Raw(NumberMac(secrets, slot, manifest.save, digest));
+
+  HF_TRY_VOID(storage.Delete(SlotName(slot, kNumberFile)));
+  HF_TRY_VOID(storage.Barrier());
+  for (int i = 0; i < 5; ++i) HF_TRY_VOID(storage.Put(SlotName(slot, kFiles[i]), files.file[i]));
+  HF_TRY_VOID(storage.Barrier());
+  HF_TRY_VOID(storage.Put(SlotName(slot, kNumberFile), number));
+  return storage.Barrier();
+}
+
+}  // namespace holdfast::store

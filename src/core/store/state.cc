@@ -1,0 +1,376 @@
+#include "core/store/state.h"
+
+#include "base/codec.h"
+#include "crypto/hash.h"
+
+namespace holdfast::store {
+namespace {
+
+constexpr size_t kSessionResultsKept = limits::kStreamOpsOutstandingMax;
+constexpr size_t kRangeDeleteRowsMax = 1'000'000;  // what one command may hold in memory
+
+bool ReservedTable(const TableId& id) { return IsSystemTable(id); }
+
+Outcome Refuse(Code code, uint64_t detail = 0) { return {code, detail}; }
+
+}  // namespace
+
+const tree::Root View::RootOf(const TableId& table) const {
+  auto it = base->manifest.root.tables.find(table);
+  return it == base->manifest.root.tables.end() ? tree::Root{} : it->second.root;
+}
+
+std::optional<tree::Overlay::Hit> View::OverlayGet(const TableId& table, ByteView key) const {
+  if (auto hit = active->Get(table, key, at.value)) return hit;
+  if (frozen != nullptr) return frozen->Get(table, key, at.value);
+  return std::nullopt;
+}
+
+tree::MergedCursor View::Scan(const TableId& table) const {
+  std::vector<const tree::Overlay*> overlays{active.get()};
+  if (frozen != nullptr) overlays.push_back(frozen.get());
+  return tree::MergedCursor(table, RootOf(table), std::move(overlays), at.value);
+}
+
+Result<std::optional<Bytes>> TreeGet(const View& view, const TableId& table, ByteView key,
+                                     NodeAccess& nodes) {
+  tree::Root root = view.RootOf(table);
+  if (root.empty) return std::optional<Bytes>();
+  HF_TRY(std::optional<tree::Found> found, Drive(nodes, [&] { return tree::Lookup(root, key, nodes); }));
+  if (!found) return std::optional<Bytes>();
+  tree::BlobReader reader(found->value);
+  HF_TRY(Bytes value, Drive(nodes, [&] { return reader.Run(nodes); }));
+  return std::optional<Bytes>(std::move(value));
+}
+
+Result<std::optional<Bytes>> ViewGet(const View& view, const TableId& table, ByteView key,
+                                     NodeAccess& nodes) {
+  if (auto hit = view.OverlayGet(table, key)) {
+    if (hit->erased) return std::optional<Bytes>();
+    return std::optional<Bytes>(ToBytes(hit->value));
+  }
+  return TreeGet(view, table, key, nodes);
+}
+
+Result<Bytes> RowValue(const tree::MergedCursor::Row& row, NodeAccess& nodes) {
+  if (!row.stored) return row.bytes;
+  tree::BlobReader reader(row.stored->value);
+  return Drive(nodes, [&] { return reader.Run(nodes); });
+}
+
+State::State(VersionPtr base, seal::Keyring keyring, const Secrets& secrets)
+    : secrets_(secrets),
+      base_(std::move(base)),
+      active_(std::make_shared<tree::Overlay>()),
+      keyring_(std::move(keyring)),
+      tables_(base_->manifest.root.tables),
+      position_(base_->manifest.root.position) {
+  for (const auto& [id, table] : tables_) {
+    if (!ReservedTable(id)) by_name_[table.descriptor.name] = id;
+  }
+}
+
+Result<std::unique_ptr<State>> State::Open(VersionPtr base, seal::Keyring keyring, const Secrets& secrets,
+                                           NodeAccess& nodes) {
+  std::unique_ptr<State> s(new State(std::move(base), std::move(keyring), secrets));
+  HF_TRY_VOID(s->LoadSessions(nodes));
+  return s;
+}
+
+const Table* State::FindTable(std::string_view name) const {
+  auto it = by_name_.find(name);
+  return it == by_name_.end() ? nullptr : &tables_.at(it->second);
+}
+
+uint64_t State::dirty_bytes() const {
+  return active_->memory_bytes() + (frozen_ != nullptr ? frozen_->memory_bytes() : 0);
+}
+
+// -- sessions (rule H4)
+// ------------------------------------------------------------------------------------------
+
+Status State::LoadSessions(NodeAccess& nodes) {
+  tree::Root root = CurrentView().RootOf(kSessionsTable);
+  if (root.empty) return Ok();
+  tree::Cursor cursor(root);
+  HF_TRY(bool found, Drive(nodes, [&] { return cursor.SeekTo({}, nodes); }));
+  (void)found;
+  for (;;) {
+    HF_TRY(auto row, Drive(nodes, [&] { return cursor.Next(nodes); }));
+    if (!row) return Ok();
+    tree::BlobReader reader(row->value);
+    HF_TRY(Bytes value, Drive(nodes, [&] { return reader.Run(nodes); }));
+    if (row->key.size() != 8) return Code::kMalformed;
+    Reader r(value);
+    Session s;
+    s.highest = r.U64();
+    s.last_used = r.Num<LogIndex>();
+    uint32_t n = r.Count32(18);
+    for (uint32_t i = 0; i < n; ++i) {
+      uint64_t sequence = r.U64();
+      Code code = static_cast<Code>(r.U16());
+      s.results.push_back({sequence, {code, r.U64()}});
+    }
+    if (!r.Finish()) return Code::kMalformed;
+    sessions_.emplace(LoadBig64(row->key.data()), std::move(s));
+  }
+}
+
+void State::FlushSessions(LogIndex at) {
+  for (auto it = sessions_.begin(); it != sessions_.end();) {
+    Session& s = it->second;
+    Bytes key(8);
+    StoreBig64(key.data(), it->first);
+    if (s.last_used.value + limits::kSessionExpiryEntries < at.value) {
+      active_->Erase(kSessionsTable, key, at.value);
+      it = sessions_.erase(it);
+      continue;
+    }
+    if (s.dirty) {
+      Bytes value;
+      Writer w(value);
+      w.U64(s.highest).Num(s.last_used).U32(static_cast<uint32_t>(s.results.size()));
+      for (const SessionResult& r : s.results) {
+        w.U64(r.sequence).U16(static_cast<uint16_t>(r.outcome.code)).U64(r.outcome.detail);
+      }
+      active_->Put(kSessionsTable, key, value, at.value);
+      s.dirty = false;
+    }
+    ++it;
+  }
+}
+
+Outcome State::CheckSession(const kernel::BatchView& batch, bool* repeated) const {
+  if (batch.session == 0) return {};
+  auto it = sessions_.find(batch.session);
+  if (it == sessions_.end()) return Refuse(Code::kSessionTooOld);
+  if (batch.sequence > it->second.highest) return {};
+  for (const SessionResult& r : it->second.results) {
+    if (r.sequence == batch.sequence) {
+      *repeated = true;
+      return r.outcome;
+    }
+  }
+  return Refuse(Code::kSessionTooOld);
+}
+
+void State::RecordSession(const kernel::BatchView& batch, const Outcome& outcome, LogIndex at) {
+  auto it = sessions_.find(batch.session);
+  if (it == sessions_.end()) return;
+  Session& s = it->second;
+  s.highest = std::max(s.highest, batch.sequence);
+  s.last_used = at;
+  s.dirty = true;
+  s.results.push_back({batch.sequence, outcome});
+  if (s.results.size() > kSessionResultsKept) s.results.pop_front();
+}
+
+// -- applying
+// ----------------------------------------------------------------------------------------------------
+
+namespace {
+
+Result<bool> Holds(const kernel::CompareView& c, const View& view, NodeAccess& nodes) {
+  HF_TRY(std::optional<Bytes> value, ViewGet(view, c.table, c.key, nodes));
+  switch (c.kind) {
+    case kernel::CompareKind::kAbsent:
+      return !value.has_value();
+    case kernel::CompareKind::kPresent:
+      return value.has_value();
+    case kernel::CompareKind::kEquals:
+      return value.has_value() && crypto::Sha256(*value) == c.value_sha256;
+  }
+  return false;
+}
+
+bool InRange(ByteView key, const kernel::OperationView& range) {
+  return Compare(key, range.key) >= 0 && (range.end.empty() || Compare(key, range.end) < 0);
+}
+
+// The keys of a range as of `view`.
+Result<std::vector<Bytes>> KeysIn(const kernel::OperationView& range, const View& view, NodeAccess& nodes) {
+  std::vector<Bytes> keys;
+  tree::MergedCursor cursor = view.Scan(range.table);
+  cursor.SeekTo(range.key);
+  for (;;) {
+    HF_TRY(auto row, Drive(nodes, [&] { return cursor.Next(nodes); }));
+    if (!row || !InRange(row->key, range)) return keys;
+    if (keys.size() == kRangeDeleteRowsMax) return Code::kBatchSize;
+    keys.push_back(row->key);
+  }
+}
+
+}  // namespace
+
+Result<State::Prepared> State::Prepare(const journal::Entry& entry, NodeAccess& nodes) {
+  Prepared p;
+  p.entry = &entry;
+  if (entry.kind != journal::EntryKind::kBatch) return p;
+  auto batch = kernel::DecodeBatchView(entry.payload);
+  if (!batch) {
+    p.outcome = Refuse(batch.code());
+    return p;
+  }
+  p.batch = std::move(batch).value();
+  p.outcome = CheckSession(p.batch, &p.repeated);
+  if (p.repeated || !p.outcome.ok()) return p;
+  for (const auto& op : p.batch.operations) {
+    if (!tables_.contains(op.table)) {
+      p.outcome = Refuse(Code::kNoTable);
+      return p;
+    }
+  }
+  View view = CurrentView();
+  for (size_t i = 0; i < p.batch.compares.size(); ++i) {
+    if (!tables_.contains(p.batch.compares[i].table)) {
+      p.outcome = Refuse(Code::kNoTable);
+      return p;
+    }
+    HF_TRY(bool holds, Holds(p.batch.compares[i], view, nodes));
+    if (!holds) {
+      p.outcome = Refuse(Code::kConflict, i);
+      return p;
+    }
+  }
+  for (const auto& op : p.batch.operations) {
+    if (op.kind != kernel::OperationKind::kDeleteRange) continue;
+    auto keys = KeysIn(op, view, nodes);
+    if (!keys) {
+      if (keys.code() != Code::kBatchSize) return keys.error();
+      p.outcome = Refuse(Code::kBatchSize);
+      return p;
+    }
+    p.ranges.push_back(std::move(keys).value());
+  }
+  return p;
+}
+
+Outcome State::CommitBatch(const Prepared& p, LogIndex at, std::vector<Change>* changes) {
+  auto erase = [&](const TableId& table, ByteView key) {
+    active_->Erase(table, key, at.value);
+    if (changes != nullptr) changes->push_back({table, key, std::nullopt});
+  };
+  size_t range = 0;
+  for (size_t i = 0; i < p.batch.operations.size(); ++i) {
+    const kernel::OperationView& op = p.batch.operations[i];
+    switch (op.kind) {
+      case kernel::OperationKind::kPut:
+        active_->Put(op.table, op.key, op.value, at.value);
+        if (changes != nullptr) changes->push_back({op.table, op.key, op.value});
+        break;
+      case kernel::OperationKind::kDelete:
+        erase(op.table, op.key);
+        break;
+      case kernel::OperationKind::kDeleteRange:
+        for (const Bytes& key : p.ranges[range]) erase(op.table, key);
+        ++range;
+        for (size_t k = 0; k < i; ++k) {  // what this batch itself put there before
+          const kernel::OperationView& before = p.batch.operations[k];
+          if (before.kind == kernel::OperationKind::kPut && before.table == op.table &&
+              InRange(before.key, op)) {
+            erase(op.table, before.key);
+          }
+        }
+        break;
+    }
+  }
+  return {};
+}
+
+Outcome State::CommitCreate(const journal::Entry& entry) {
+  auto command = kernel::DecodeCreateTable(entry.payload);
+  if (!command) return Refuse(command.code());
+  auto descriptor = tree::Descriptor::Decode(command->descriptor);
+  if (!descriptor) return Refuse(descriptor.code());
+  bool system = ReservedTable(command->table);
+  if (tables_.contains(command->table)) return Refuse(Code::kTableExists);
+  if (!system && by_name_.contains(descriptor->name)) return Refuse(Code::kTableExists);
+  if (tables_.size() >= limits::kTablesMax) return Refuse(Code::kTooManyTables);
+  Table table;
+  table.id = command->table;
+  table.epoch = command->epoch;
+  table.descriptor = std::move(descriptor).value();
+  if (!system) by_name_[table.descriptor.name] = table.id;
+  keyring_.AddTable(table.id, table.epoch, std::move(command->key));
+  tables_.emplace(command->table, std::move(table));
+  return {};
+}
+
+Outcome State::CommitDrop(const journal::Entry& entry) {
+  auto command = kernel::DecodeDropTable(entry.payload);
+  if (!command) return Refuse(command.code());
+  auto it = tables_.find(command->table);
+  if (it == tables_.end() || ReservedTable(command->table)) return Refuse(Code::kNoTable);
+  by_name_.erase(it->second.descriptor.name);
+  tables_.erase(it);
+  keyring_.DropTable(command->table);  // slots and snapshots that still show it have their own copy
+  return {};
+}
+
+void State::CommitSavePoint(const journal::LogPosition& at) {
+  HF_CHECK(saving_ == nullptr);
+  FlushSessions(at.index);
+  if (ignore_save_points_) return;
+  frozen_ = std::move(active_);
+  active_ = std::make_shared<tree::Overlay>();
+  saving_ = std::make_unique<SavePoint>(SavePoint{at, tables_, frozen_, base_, keyring_.Clone()});
+}
+
+Outcome State::Commit(const Prepared& p, const journal::LogPosition& at, std::vector<Change>* changes) {
+  HF_CHECK(at.index == position_.index.next());
+  position_ = at;
+  const journal::Entry& entry = *p.entry;
+  Outcome outcome = p.outcome;
+  auto head =
+      [&] {  // anchored points are rows of the heads table, so that opening can prove an ancestor (F1)
+        Bytes value;
+        Writer(value).Num(at.term).Raw(at.chain);
+        active_->Put(kHeadsTable, HeadsKey(at.index), value, at.index.value);
+      };
+  switch (entry.kind) {
+    case journal::EntryKind::kBatch:
+      if (p.repeated) return outcome;
+      if (outcome.ok()) outcome = CommitBatch(p, at.index, changes);
+      if (p.batch.session != 0) RecordSession(p.batch, outcome, at.index);
+      return outcome;
+    case journal::EntryKind::kCreateTable:
+      return CommitCreate(entry);
+    case journal::EntryKind::kDropTable:
+      return CommitDrop(entry);
+    case journal::EntryKind::kSavePoint:
+      head();
+      CommitSavePoint(at);
+      return outcome;
+    case journal::EntryKind::kOpened:
+    case journal::EntryKind::kClosed:
+      head();
+      return outcome;
+    case journal::EntryKind::kOpenSession:
+      if (sessions_.size() >= limits::kSessionsMax) {
+        auto oldest = sessions_.begin();
+        for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
+          if (it->second.last_used < oldest->second.last_used) oldest = it;
+        }
+        Bytes key(8);
+        StoreBig64(key.data(), oldest->first);
+        active_->Erase(kSessionsTable, key, at.index.value);
+        sessions_.erase(oldest);
+      }
+      sessions_[at.index.value] = Session{.last_used = at.index, .results = {}, .dirty = true};
+      return outcome;
+  }
+  return Refuse(Code::kUnknownFormat);
+}
+
+void State::SaveDone(VersionPtr version) {
+  HF_CHECK(saving_ != nullptr);
+  for (auto& [id, table] : tables_) {
+    auto it = version->manifest.root.tables.find(id);
+    if (it != version->manifest.root.tables.end()) table.root = it->second.root;
+  }
+  base_ = std::move(version);
+  frozen_.reset();
+  saving_.reset();
+}
+
+}  // namespace holdfast::store

@@ -1,0 +1,133 @@
+// The applied state: trees as of the last save, overlays of what came since, the catalogue, the sessions.
+//
+//        View at index n:   active overlay  >  frozen overlay (being folded)  >  base trees
+//
+// One applier calls Prepare and Commit for each committed entry, in order. Not thread-safe: readers and
+// Commit are serialised by the caller (core/runtime: one shared lock); Prepare only reads and needs no lock
+// against readers. What an entry does is a pure function of the log before it: all members reach the same
+// state. Source: rules D1, H1-H4.
+#ifndef HOLDFAST_CORE_STORE_STATE_H_
+#define HOLDFAST_CORE_STORE_STATE_H_
+
+#include <deque>
+
+#include "core/journal/entry.h"
+#include "core/kernel/command.h"
+#include "core/store/nodes.h"
+#include "core/tree/merge.h"
+#include "core/tree/overlay.h"
+#include "core/tree/read.h"
+
+namespace holdfast::store {
+
+// What a reader sees, pinned. Reading the overlays needs the caller's lock; reading the trees does not.
+struct View {
+  VersionPtr base;
+  std::shared_ptr<const tree::Overlay> frozen, active;  // frozen may be null
+  LogIndex at;
+
+  const tree::Root RootOf(const TableId& table) const;
+  // What the overlays say of a key; nothing = ask the tree.
+  std::optional<tree::Overlay::Hit> OverlayGet(const TableId& table, ByteView key) const;
+  tree::MergedCursor Scan(const TableId& table) const;
+};
+
+// The tree's answer, whole value included. Blocking through `nodes`.
+Result<std::optional<Bytes>> TreeGet(const View& view, const TableId& table, ByteView key, NodeAccess& nodes);
+// Both. For single-threaded callers.
+Result<std::optional<Bytes>> ViewGet(const View& view, const TableId& table, ByteView key, NodeAccess& nodes);
+
+// The whole value of a row that a scan gave.
+Result<Bytes> RowValue(const tree::MergedCursor::Row& row, NodeAccess& nodes);
+
+struct Outcome {
+  Code code{};          // 0 = done
+  uint64_t detail = 0;  // kConflict: which compare
+  bool ok() const { return code == Code{}; }
+};
+
+// A change that an entry made, for watchers; views into the entry's payload or the prepared command.
+struct Change {
+  TableId table;
+  ByteView key;
+  std::optional<ByteView> value;
+};
+
+// A state save that is due: everything a fold needs, immutable.
+struct SavePoint {
+  journal::LogPosition position;
+  Tables tables;  // definitions as of the save point (roots: of the base)
+  std::shared_ptr<const tree::Overlay> changes;
+  VersionPtr base;
+  seal::Keyring keyring;
+};
+
+class State {
+ public:
+  // `base` and its keyring: what a slot held. Loads the sessions (blocking).
+  static Result<std::unique_ptr<State>> Open(VersionPtr base, seal::Keyring keyring, const Secrets& secrets,
+                                             NodeAccess& nodes);
+
+  // Reads what `entry` needs (compares, ranges): storage errors only. Blocking through `nodes`.
+  struct Prepared {
+    const journal::Entry* entry = nullptr;
+    kernel::BatchView batch;
+    Outcome outcome;                         // decided already: nothing else happens
+    bool repeated = false;                   // of an idempotent command: the stored outcome
+    std::vector<std::vector<Bytes>> ranges;  // per range deletion: its keys
+  };
+  Result<Prepared> Prepare(const journal::Entry& entry, NodeAccess& nodes);
+
+  // Applies it. `changes` gets what watchers see. A save point freezes the active overlay: REQUIRES
+  // !saving().
+  Outcome Commit(const Prepared& prepared, const journal::LogPosition& at, std::vector<Change>* changes);
+
+  // The save point that Commit met last, until SaveDone. Null otherwise.
+  const SavePoint* saving() const { return saving_.get(); }
+  void SaveDone(VersionPtr version);
+  // For tools that only read: a save point then freezes nothing.
+  void IgnoreSavePoints() { ignore_save_points_ = true; }
+
+  View CurrentView() const { return {base_, frozen_, active_, position_.index}; }
+  const journal::LogPosition& position() const { return position_; }
+  const Tables& tables() const { return tables_; }
+  const Table* FindTable(std::string_view name) const;
+  const seal::Keyring& keyring() const { return keyring_; }
+  uint64_t dirty_bytes() const;
+
+ private:
+  State(VersionPtr base, seal::Keyring keyring, const Secrets& secrets);
+  struct SessionResult {
+    uint64_t sequence;
+    Outcome outcome;
+  };
+  struct Session {
+    uint64_t highest = 0;
+    LogIndex last_used;
+    std::deque<SessionResult> results;  // the last ones, ascending
+    bool dirty = false;
+  };
+  Status LoadSessions(NodeAccess& nodes);
+  Outcome CheckSession(const kernel::BatchView& batch, bool* repeated) const;
+  void RecordSession(const kernel::BatchView& batch, const Outcome& outcome, LogIndex at);
+  Outcome CommitBatch(const Prepared& prepared, LogIndex at, std::vector<Change>* changes);
+  Outcome CommitCreate(const journal::Entry& entry);
+  Outcome CommitDrop(const journal::Entry& entry);
+  void CommitSavePoint(const journal::LogPosition& at);
+  void FlushSessions(LogIndex at);
+
+  const Secrets& secrets_;
+  VersionPtr base_;
+  std::shared_ptr<tree::Overlay> frozen_, active_;
+  seal::Keyring keyring_;
+  Tables tables_;
+  std::map<std::string, TableId, std::less<>> by_name_;
+  std::map<uint64_t, Session> sessions_;
+  journal::LogPosition position_;
+  std::unique_ptr<SavePoint> saving_;
+  bool ignore_save_points_ = false;
+};
+
+}  // namespace holdfast::store
+
+#endif  // HOLDFAST_CORE_STORE_STATE_H_
