@@ -2,15 +2,20 @@
 #ifndef HOLDFAST_CORE_JOURNAL_FRAME_H_
 #define HOLDFAST_CORE_JOURNAL_FRAME_H_
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/limits.h"
 #include "core/journal/entry.h"
 #include "core/seal/keyring.h"
 
 namespace holdfast::journal {
 
 inline constexpr size_t kFrameHeaderBytes = 128;
+// What a frame can hold: its sealed text is 132 bytes, 13 bytes per entry and the payloads.
+inline constexpr size_t kFrameTextBytesMax = limits::kFrameBytesMax - kFrameHeaderBytes - 16;
 
 enum class FrameKind : uint16_t { kWave = 1, kBarrier = 2, kClosing = 3 };
 
@@ -28,8 +33,8 @@ struct Frame {
   LogIndex watermark;
   LogIndex truncate_from;  // 0 = none
   FramePosition before;
-  LogIndex first_index;    // index of entries[0] (or of the next entry, when there are none)
-  Digest chain_before{};   // chain at first_index - 1
+  LogIndex first_index;   // index of entries[0] (or of the next entry, when there are none)
+  Digest chain_before{};  // chain at first_index - 1
   std::vector<Entry> entries;
 };
 
@@ -48,9 +53,9 @@ struct SealedFrame {
   Bytes bytes;  // whole sectors, of a size class
   Digest digest{};
 };
-// REQUIRES: entries within limits::kFrameEntriesMax and kFrameBytesMax.
-SealedFrame SealFrame(const JournalIdentity& id, const seal::DomainKeys& keys, Epoch epoch, const Frame& frame,
-                      crypto::Random& random);
+// REQUIRES: entries within limits::kFrameEntriesMax and kFrameTextBytesMax; number and first_index not 0.
+SealedFrame SealFrame(const JournalIdentity& id, const seal::DomainKeys& keys, Epoch epoch,
+                      const Frame& frame, crypto::Random& random);
 
 // What the plain header says, before any key is used.
 struct FrameHeader {
@@ -59,10 +64,10 @@ struct FrameHeader {
   uint64_t length_bytes = 0;
   Epoch epoch;
 };
-// errors  kMalformed (no magic, absurd length), kChecksum, kUnknownFormat
+// errors  kMalformed (no magic, absurd length), kChecksum, kUnknownFormat, kTampered (another kind of object)
 Result<FrameHeader> DecodeFrameHeader(ByteView untrusted);  // needs the first kFrameHeaderBytes
 
-// Opens all of it. errors as above, kNoKey, kAuthFailed, kTampered (inside differs from the header), kMalformed.
+// Opens all of it. errors as above, kNoKey, kAuthFailed, kMalformed, kTampered (inside and header differ).
 Result<Frame> OpenFrame(const JournalIdentity& id, const seal::Keyring& keyring, ByteView untrusted_frame);
 
 }  // namespace holdfast::journal

@@ -1,7 +1,7 @@
 // Reading a journal back: which frames are accepted, which torn, which tampered. Source: rules B1-B5, C2, E.
 //
-// Pure functions over a Storage; nothing is written here (JournalWriter in writer.h writes the barrier afterwards).
-// One function decides what a set of chains means: AdoptTail serves crash recovery, provider repair and follower repair.
+// Pure functions over a Storage; nothing is written here (JournalWriter writes the barrier afterwards).
+// One function decides what a set of chains means: AdoptTail serves crash, provider and follower repair.
 #ifndef HOLDFAST_CORE_JOURNAL_RECOVERY_H_
 #define HOLDFAST_CORE_JOURNAL_RECOVERY_H_
 
@@ -21,7 +21,7 @@ struct JournalStart {
 struct Finding {
   enum class Kind { kTorn, kAbandoned, kLeftover, kTampered, kMissing, kAlien } kind;
   std::string object;  // name, and "frame n at byte m" where it applies
-  Code code;
+  Code code;           // why; kTorn for what needs no excuse (kTorn, kAbandoned, kLeftover)
 };
 
 // The valid chain that one provider holds, and how it ends.
@@ -29,27 +29,30 @@ struct Chain {
   struct Link {
     FramePosition position;
     Term term;
-    LogIndex last_index;   // last entry it contains or stands behind
+    LogIndex last_index;  // last entry it contains or stands behind
     LogIndex watermark;
-    std::string object;    // where it lies: object name, byte offset, length
+    std::string object;  // where it lies: name, byte offset, length
     uint64_t offset = 0, length = 0;
     FrameKind kind{};
+    Digest chain{};  // at last_index
   };
-  std::vector<Link> links;         // accepted so far, ascending; links[0] is the start frame (absent when that is 0)
-  LogPosition end;                 // after the last link
-  Term highest_term;               // of any readable frame, accepted or not
-  FrameNumber highest_number;      // ever used here, readable or not: the next opener goes above it
-  LogIndex watermark;              // highest in any readable frame
-  bool closed = false;             // ends with a closing frame
+  std::vector<Link> links;  // accepted so far, ascending; links[0] is the start frame (absent when that is 0)
+  LogPosition end;          // after the last link
+  Term highest_term;        // of any readable frame, accepted or not
+  FrameNumber highest_number;  // ever used here, readable or not: the next opener goes above it
+  LogIndex watermark;          // highest in any readable frame
+  bool closed = false;         // ends with a closing frame
   std::vector<Finding> findings;
-  bool tampered = false;           // a frame that no crash explains (findings name it)
+  // A frame is bad or missing and no crash explains it: findings name it, `links` end before it. With several
+  // providers one that is merely behind looks so too; what is kMissing there AdoptTail finds elsewhere.
+  bool tampered = false;
 };
 
 struct ReadOptions {
   JournalIdentity id;
   JournalStart start;
-  LogIndex known_durable;      // highest index that a save or an anchor proves: nothing up to it may be torn
-  bool discard_tail = false;   // --discard-tail: a bad frame beyond every watermark counts as torn
+  LogIndex known_durable;     // highest index that a save or an anchor proves: nothing up to it may be torn
+  bool discard_tail = false;  // --discard-tail: a bad frame beyond every watermark counts as torn
 };
 
 // Reads every journal object of the member. Errors: of the storage only; what the bytes are is in the chain.
@@ -57,15 +60,16 @@ Result<Chain> ReadChain(seam::Storage& storage, const seal::Keyring& keyring, co
                         const ReadOptions& options);
 
 // The chain to go on with: valid, of highest term, then longest.
-//   kTampered, kMissing  no chain reaches `known_durable`
+//   kTampered, kMissing  no chain reaches `known_durable` and every watermark, or goes on where one is bad
 //   kForked              two chains both claim durability for one index and differ there (C4)
 // A differing suffix of lower term beyond its watermark was never acknowledged and is passed over silently.
 Result<size_t> AdoptTail(const std::vector<Chain>& chains, LogIndex known_durable);
 
-// Gives each entry after start.position, in order, of an adopted chain; reads the frames again, one at a time.
+// Gives each entry after start.position, in order, of an adopted chain; reads its frames again, one by one.
+//   kTampered  they are not what ReadChain read
 using EntryVisitor = std::function<Status(const Entry&, const LogPosition& at, const FramePosition& frame)>;
-Status Replay(seam::Storage& storage, const seal::Keyring& keyring, const Key& chain_key, const ReadOptions& options,
-              const Chain& chain, const EntryVisitor& visit);
+Status Replay(seam::Storage& storage, const seal::Keyring& keyring, const Key& chain_key,
+              const ReadOptions& options, const Chain& chain, const EntryVisitor& visit);
 
 }  // namespace holdfast::journal
 
