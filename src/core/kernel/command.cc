@@ -45,7 +45,32 @@ OperationView ReadOperation(Reader& r) {
   return o;
 }
 
-Status CheckOperation(const Operation& o) {
+}  // namespace
+
+size_t EncodedBytes(const Compare& c) {
+  return kCompareBytesMin + c.key.size() + (c.kind == CompareKind::kEquals ? c.value_sha256.size() : 0);
+}
+
+size_t EncodedBytes(const Operation& o) {
+  size_t n = kOperationBytesMin + o.key.size();
+  if (o.kind == OperationKind::kPut) n += 4 + o.value.size();
+  if (o.kind == OperationKind::kDeleteRange) n += 2 + o.end.size();
+  return n;
+}
+
+size_t EncodedBytes(const Batch& batch) {
+  size_t n = 8 + 8 + 4 + 4;
+  for (const Compare& c : batch.compares) n += EncodedBytes(c);
+  for (const Operation& o : batch.operations) n += EncodedBytes(o);
+  return n;
+}
+
+Status Check(const Compare& c) {
+  if (!GoodKey(c.key.size())) return Code::kKeySize;
+  return Ok();
+}
+
+Status Check(const Operation& o) {
   if (o.kind == OperationKind::kDeleteRange) {
     if (o.key.size() > limits::kKeyBytesMax || o.end.size() > limits::kKeyBytesMax) return Code::kKeySize;
     if (!GoodRange(o.key, o.end)) return Code::kInvalidArgument;
@@ -56,29 +81,12 @@ Status CheckOperation(const Operation& o) {
   return Ok();
 }
 
-}  // namespace
-
-size_t EncodedBytes(const Batch& batch) {
-  size_t n = 8 + 8 + 4 + 4;
-  for (const Compare& c : batch.compares) {
-    n += kCompareBytesMin + c.key.size() + (c.kind == CompareKind::kEquals ? c.value_sha256.size() : 0);
-  }
-  for (const Operation& o : batch.operations) {
-    n += kOperationBytesMin + o.key.size();
-    if (o.kind == OperationKind::kPut) n += 4 + o.value.size();
-    if (o.kind == OperationKind::kDeleteRange) n += 2 + o.end.size();
-  }
-  return n;
-}
-
 Status Check(const Batch& batch) {
   if (batch.operations.size() > limits::kBatchOpsMax || batch.compares.size() > limits::kBatchOpsMax) {
     return Code::kBatchSize;
   }
-  for (const Compare& c : batch.compares) {
-    if (!GoodKey(c.key.size())) return Code::kKeySize;
-  }
-  for (const Operation& o : batch.operations) HF_TRY_VOID(CheckOperation(o));
+  for (const Compare& c : batch.compares) HF_TRY_VOID(Check(c));
+  for (const Operation& o : batch.operations) HF_TRY_VOID(Check(o));
   if (EncodedBytes(batch) > kCommandBytesMax) return Code::kBatchSize;
   return Ok();
 }

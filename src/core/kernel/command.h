@@ -91,7 +91,11 @@ struct Opened {
 // errors  kKeySize, kValueSize, kBatchSize (operations, compares or bytes), kInvalidArgument (an empty or
 // inverted range)
 Status Check(const Batch& batch);
+Status Check(const Compare& compare);
+Status Check(const Operation& operation);
 size_t EncodedBytes(const Batch& batch);
+size_t EncodedBytes(const Compare& compare);
+size_t EncodedBytes(const Operation& operation);
 
 // REQUIRES: Check(batch), or the like: blobs within their length fields.
 Bytes Encode(const Batch& batch);
