@@ -1,5 +1,5 @@
-// A point of the log that is kept outside the store, to find a rollback. Source: docs/format.md 9; rules
-// F1-F3.
+// A point of the log that is kept outside the store, to find a rollback.
+// Source: docs/format.md 9; rules F1-F3.
 #ifndef HOLDFAST_CORE_SEAL_ANCHOR_H_
 #define HOLDFAST_CORE_SEAL_ANCHOR_H_
 

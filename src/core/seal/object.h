@@ -49,8 +49,8 @@ struct ObjectHeader {
 Bytes SealObject(const DomainKeys& keys, ObjectKind kind, Epoch epoch, const Binding& binding,
                  ByteView plaintext, crypto::Random& random);
 
-// The plaintext. Errors as ObjectHeader::Decode, and kAuthFailed: another key, store, name or extra, or
-// changed bytes.
+// The plaintext. Errors as ObjectHeader::Decode, and
+//         kAuthFailed     another key, store, name or extra, or changed bytes
 Result<Bytes> OpenObject(const DomainKeys& keys, ObjectKind kind, const Binding& binding, ByteView untrusted);
 
 // For segments, whose nodes are sealed one by one under one object key (docs/format.md 5).

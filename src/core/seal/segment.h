@@ -1,8 +1,7 @@
-// Segments: the nodes of one table that were written together, each sealed by itself. Source: docs/format.md
-// 5; A1-A4.
+// Segments: the nodes of one table that were written together, each sealed by itself.
+// Source: docs/format.md 5; rules A1-A4.
 //
-// A builder fixes offsets as nodes are added, so a parent can name its children's places before anything is
-// sealed.
+// A builder fixes offsets as nodes are added: a parent can name its children's places before any is sealed.
 #ifndef HOLDFAST_CORE_SEAL_SEGMENT_H_
 #define HOLDFAST_CORE_SEAL_SEGMENT_H_
 
@@ -15,8 +14,8 @@
 namespace holdfast::seal {
 
 inline constexpr size_t kAddressBytes = 33;
-using Address =
-    std::array<uint8_t, kAddressBytes>;  // algorithm byte, 32-byte keyed hash of the canonical node
+// Algorithm byte, then a 32-byte keyed hash of the canonical node.
+using Address = std::array<uint8_t, kAddressBytes>;
 
 struct Extent {
   uint32_t offset = 0;
@@ -26,8 +25,9 @@ struct Extent {
 class SegmentBuilder {
  public:
   explicit SegmentBuilder(TableId table) : table_(table) {}
-  // `tail`: hints; padded here to a multiple of 16 together with what is before it. Returns where the node
-  // will lie.
+  // Hints are padded here until the text is a multiple of 16. Returns where the node will lie.
+  // REQUIRES: address == NodeAddress(keys, canonical) under the keys that Finish gets (rule A1 rests on it:
+  // h sees the address, not the text); size_bytes() stays within limits::kSegmentBytesMax.
   Extent Add(const Address& address, ByteView canonical, ByteView hints);
   size_t size_bytes() const { return size_; }  // of the finished segment
   bool empty() const { return nodes_.empty(); }
