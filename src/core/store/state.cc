@@ -202,7 +202,7 @@ Result<std::vector<Bytes>> KeysIn(const kernel::OperationView& range, const View
 
 }  // namespace
 
-Result<State::Prepared> State::Prepare(const journal::Entry& entry, NodeAccess& nodes) {
+Result<State::Prepared> State::Prepare(const journal::Entry& entry, const View& view, NodeAccess& nodes) {
   Prepared p;
   p.entry = &entry;
   if (entry.kind != journal::EntryKind::kBatch) return p;
@@ -220,7 +220,6 @@ Result<State::Prepared> State::Prepare(const journal::Entry& entry, NodeAccess& 
       return p;
     }
   }
-  View view = CurrentView();
   for (size_t i = 0; i < p.batch.compares.size(); ++i) {
     if (!tables_.contains(p.batch.compares[i].table)) {
       p.outcome = Refuse(Code::kNoTable);
