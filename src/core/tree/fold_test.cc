@@ -221,7 +221,7 @@ TEST(Fold, ReadsOnlyThePathsOfChanges) {
   EXPECT_EQ(t.nodes.emitted - emitted, 4u);
 }
 
-TEST(Fold, GivesTheSameRootWhereverNodesLie) {
+TEST(RuleD5, MovedAndForwardedNodesKeepTheirAddressesAndTheRoot) {
   crypto::SeededRandom random(5);
   Table a(8, 8), b(8, 8);
   b.nodes.forgetful = true;

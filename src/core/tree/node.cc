@@ -11,7 +11,6 @@ namespace {
 constexpr uint8_t kAlgorithm = 1;
 constexpr uint8_t kInlineForm = 0, kBlobForm = 1;
 constexpr size_t kHeadBytes = 4, kHintBytes = 12, kAddress = seal::kAddressBytes;
-constexpr size_t kBlobFormBytes = 8 + kAddress + 8;
 constexpr size_t kChildBytes = kAddress + 8 + 8;
 constexpr size_t kTailPadding = 16;  // the tail may end with fewer zeros than this
 constexpr size_t kChunksMax = limits::kValueBytesMax / limits::kBlobChunkBytes;

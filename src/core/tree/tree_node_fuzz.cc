@@ -1,0 +1,42 @@
+// Node::Decode on hostile bytes: first byte pair = length of the tail, then the tail, then the canonical
+// bytes. What decodes must encode to the same bytes: a node has one encoding.
+#include "base/codec.h"
+#include "core/tree/node.h"
+
+using namespace holdfast;
+using namespace holdfast::tree;
+
+namespace {
+
+EncodedNode Again(const Node& n) {
+  if (n.type() == NodeType::kChunk) return EncodeChunk(n.chunk());
+  if (n.type() == NodeType::kChunkList) return EncodeChunkList(n.References());
+  if (n.type() == NodeType::kLeaf) {
+    std::vector<LeafRow> rows;
+    for (size_t i = 0; i < n.count(); ++i) rows.push_back({n.key(i), n.value(i)});
+    return EncodeLeaf(rows);
+  }
+  std::vector<InnerChild> children;
+  for (size_t i = 0; i < n.count(); ++i) children.push_back({n.key(i), n.child(i), n.rows(i)});
+  return EncodeInner(n.level(), children);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
+  Reader r({bytes, size});
+  ByteView tail = r.Blob16();
+  if (!r.ok()) return 0;
+  ByteView canonical = r.Raw(r.remaining());
+  auto node = Node::Decode(canonical, tail);
+  if (!node) return 0;
+  const Node& n = **node;
+  EncodedNode again = Again(n);
+  HF_CHECK(Equal(again.canonical, canonical));
+  HF_CHECK(again.hints.size() <= tail.size() && Equal(again.hints, tail.first(again.hints.size())));
+  HF_CHECK(n.memory_bytes() >= size / 2);
+  if (n.type() == NodeType::kLeaf || n.type() == NodeType::kInner) {
+    for (size_t i = 0; i < n.count(); ++i) HF_CHECK(n.LowerBound(n.key(i)) == i && n.ChildFor(n.key(i)) == i);
+  }
+  return 0;
+}
