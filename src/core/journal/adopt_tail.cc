@@ -18,14 +18,15 @@ Rank RankOf(const Chain& c) {
 // The first index at which two chains differ; nothing when one is a part of the other. Exact where both cut
 // the log into the same frames, which providers of one member do (A3); otherwise the earliest that it can be.
 std::optional<LogIndex> Parting(const Chain& a, const Chain& b) {
-  std::map<LogIndex, Digest> of_a{{a.end.index, a.end.chain}};
+  if (a.links.empty() || b.links.empty()) return std::nullopt;  // nothing to say beyond the root
+  std::map<LogIndex, Digest> of_a{{a.begin.index, a.begin.chain}};
   for (const Chain::Link& l : a.links) of_a.emplace(l.last_index, l.chain);
   LogIndex common;  // the values are chained: what is equal here is equal before
   auto meet = [&](LogIndex index, const Digest& chain) {
     auto it = of_a.find(index);
     if (it != of_a.end() && it->second == chain) common = std::max(common, index);
   };
-  meet(b.end.index, b.end.chain);
+  meet(b.begin.index, b.begin.chain);
   for (const Chain::Link& l : b.links) meet(l.last_index, l.chain);
   if (a.end.index <= common || b.end.index <= common) return std::nullopt;
   return common.next();

@@ -31,7 +31,7 @@ class Reading {
 
   Chain Run() {
     Survey();
-    chain_.end = options_.start.position;
+    chain_.begin = chain_.end = options_.start.position;
     size_t from = 0, place = 0;
     if (options_.start.frame.number.value == 0 || EnterAtStart(place)) {
       bool whole_so_far = true;
@@ -80,7 +80,7 @@ class Reading {
         return true;
       }
     }
-    Missing(FrameName(options_.id.member, start.number));
+    Missing(start.number, start.number);
     return false;
   }
 
@@ -144,7 +144,7 @@ class Reading {
     if (last_.number >= target.number) {  // it accepted another frame than the one that lies here
       Tampered(At(objects_[barrier], objects_[barrier].places.front()), Code::kTampered);
     } else {
-      Missing(FrameName(options_.id.member, last_.number.next()));
+      Missing(last_.number.next(), target.number);
     }
     return false;
   }
@@ -201,7 +201,7 @@ class Reading {
   }
 
   void Conclude() {
-    if (!chain_.tampered && !BeyondDurable()) Missing(FrameName(options_.id.member, last_.number.next()));
+    if (!chain_.tampered && !BeyondDurable()) Missing(last_.number.next(), last_.number.next());
     chain_.closed = !chain_.tampered && !chain_.links.empty() && last_kind_ == FrameKind::kClosing;
     // Frames that were on their way when the machine stopped used numbers, even if no sector of them arrived.
     if (!chain_.links.empty() && !chain_.closed) {
@@ -217,7 +217,7 @@ class Reading {
   void Refuse(const JournalObject& o, const Place& p) {
     bool later_one = p.whole && p.offset == 0 && p.number == o.number && p.number > last_.number.next();
     if (later_one && p.kind != FrameKind::kBarrier) {
-      Missing(FrameName(options_.id.member, last_.number.next()));
+      Missing(last_.number.next(), p.before.number);
     } else {
       Tampered(At(o, p), p.whole ? Code::kTampered : p.code);
     }
@@ -226,8 +226,11 @@ class Reading {
     chain_.tampered = true;
     Find(Finding::Kind::kTampered, std::move(where), code);
   }
-  void Missing(std::string name) {
+  // The numbers are a bound: between them an opening may have passed some over.
+  void Missing(FrameNumber first, FrameNumber last) {
     chain_.tampered = true;
+    std::string name = FrameName(options_.id.member, first);
+    if (last > first) name += ", frames " + std::to_string(first.value) + " to " + std::to_string(last.value);
     Find(Finding::Kind::kMissing, std::move(name), Code::kMissing);
   }
 

@@ -37,6 +37,7 @@ struct Chain {
     Digest chain{};  // at last_index
   };
   std::vector<Link> links;  // accepted so far, ascending; links[0] is the start frame (absent when that is 0)
+  LogPosition begin;        // options.start.position: where the root ends and the links go on
   LogPosition end;          // after the last link
   Term highest_term;        // of any readable frame, accepted or not
   FrameNumber highest_number;  // ever used here, readable or not: the next opener goes above it
