@@ -163,10 +163,11 @@ Status WriteBarrier(Reading& r, OpenedStore& s, crypto::Random& random) {
 // Applies an entry; runs the save that it may ask for.
 Status ApplyInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& s, const journal::Entry& entry,
                    const journal::LogPosition& at, const journal::FramePosition& frame, NodeCache& cache,
-                   crypto::Random& random) {
+                   crypto::Random& random, std::vector<Outcome>* outcomes = nullptr) {
   VersionNodes nodes(storage, s.state->CurrentView().base, cache);
   HF_TRY(State::Prepared prepared, s.state->Prepare(entry, nodes));
-  s.state->Commit(prepared, at, nullptr);
+  Outcome outcome = s.state->Commit(prepared, at, nullptr);
+  if (outcomes != nullptr) outcomes->push_back(outcome);
   if (s.state->saving() != nullptr) return SaveInline(storage, anchor, s, frame, cache, random);
   return Ok();
 }
@@ -259,24 +260,29 @@ Result<std::unique_ptr<OpenedStore>> OpenStore(seam::Storage& storage, seam::Sto
 
 Status SaveInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& s, journal::FramePosition frame,
                   NodeCache& cache, crypto::Random& random) {
+  HF_CHECK(s.state->saving() != nullptr);
   const SavePoint& point = *s.state->saving();
+  const journal::LogPosition position = point.position;
   FrameNumber before = point.base->manifest.frame.number;
-  std::vector<std::string> leftovers;
   HF_TRY(VersionPtr version,
-         RunSave({storage, s.secrets, random, cache, point, frame, s.deleted, leftovers}));
-  HF_TRY_VOID(WriteAnchor(anchor, s.secrets, point.position, version->manifest.save));
+         RunSave({storage, s.secrets, random, cache, point, frame, s.deleted, s.leftovers}));
+  // The save is done once its slot is durable; what follows is owed, and the next save or opening makes up
+  // for it.
+  s.state->SaveDone(version);
   s.older_slot = SaveNumber(version->manifest.save.value - 1);
   s.older_frame = before;
+  std::erase_if(s.deleted, [&](uint32_t n) { return !version->manifest.segments.contains(n); });
+  HF_TRY_VOID(WriteAnchor(anchor, s.secrets, position, version->manifest.save));
   HF_TRY(std::vector<uint32_t> deleted, DeleteCondemned(storage, *version, s.older_slot, {}));
   HF_TRY_VOID(s.writer->CutBelow(s.older_frame));
   HF_TRY_VOID(storage.Barrier());
   s.deleted.insert(deleted.begin(), deleted.end());
-  s.state->SaveDone(std::move(version));
   return Ok();
 }
 
 Status AppendInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& s, journal::FrameKind kind,
-                    const std::vector<journal::Entry>& entries, NodeCache& cache, crypto::Random& random) {
+                    const std::vector<journal::Entry>& entries, NodeCache& cache, crypto::Random& random,
+                    std::vector<Outcome>* outcomes) {
   const seal::Keyring& keyring = s.state->keyring();
   HF_TRY(seal::DomainKeys keys, keyring.JournalKeys(keyring.current_epoch()));
   const journal::LogPosition before = s.state->position();
@@ -300,7 +306,7 @@ Status AppendInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& 
   s.next_frame = frame.number.next();
   for (const journal::Entry& e : frame.entries) {
     journal::LogPosition at = journal::Extend(s.secrets.keys.chain, s.state->position(), e);
-    HF_TRY_VOID(ApplyInline(storage, anchor, s, e, at, s.frame, cache, random));
+    HF_TRY_VOID(ApplyInline(storage, anchor, s, e, at, s.frame, cache, random, outcomes));
   }
   return Ok();
 }

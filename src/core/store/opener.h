@@ -60,7 +60,8 @@ struct OpenedStore {
   FrameNumber older_frame;       // the journal may be cut below this
   Freshness freshness;
   std::vector<Finding> findings;
-  std::set<uint32_t> deleted;  // confirmed deletes
+  std::set<uint32_t> deleted;          // confirmed deletes
+  std::vector<std::string> leftovers;  // segments of a save that failed; the next attempt deletes them
 };
 
 // Everything up to serving. `anchor` may be null. Errors as ReadStore, kFenced, kFull, kReadOnly and of the
@@ -75,10 +76,12 @@ Result<std::unique_ptr<OpenedStore>> OpenStore(seam::Storage& storage, seam::Sto
 Status SaveInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& store,
                   journal::FramePosition frame, NodeCache& cache, crypto::Random& random);
 
-// One entry, durable and applied; for callers with one thread.
+// One frame of entries, durable and applied, with the saves they ask for; for callers with one thread.
+// `outcomes` gets one per entry. kFull with no outcome: nothing was written, try again. kFull with all of
+// them: a save is left to do (state->saving(), SaveInline).
 Status AppendInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& store,
                     journal::FrameKind kind, const std::vector<journal::Entry>& entries, NodeCache& cache,
-                    crypto::Random& random);
+                    crypto::Random& random, std::vector<Outcome>* outcomes = nullptr);
 
 // A clean stop: closing frame, trimmed, anchored.
 Status CloseInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& store, NodeCache& cache,

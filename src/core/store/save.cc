@@ -28,7 +28,12 @@ class SegmentSink : public tree::NodeSink {
     seal::Extent at = builder_.Add(ref.address, node.canonical, node.hints);
     ref.hint = {number_, at.offset, at.length};
     live_ += at.length;
-    if (builder_.size_bytes() >= limits::kSegmentBytesTarget && status_) status_ = Flush();
+    if (builder_.size_bytes() < limits::kSegmentBytesTarget) return ref;
+    if (status_) {
+      status_ = Flush();
+    } else {
+      builder_ = seal::SegmentBuilder(table_.id);  // the fold runs to its end; nothing of it will be used
+    }
     return ref;
   }
 
