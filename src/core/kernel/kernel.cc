@@ -167,7 +167,6 @@ void Kernel::State::AdvanceClock(uint64_t host) {
 }
 
 // -- what clients ask
-// ----------------------------------------------------------------------------------------------
 
 void Kernel::State::On(Submit& e) {
   Code refusal{};
@@ -241,7 +240,6 @@ void Kernel::State::On(Stop&) {
 }
 
 // -- what storage reports
-// ------------------------------------------------------------------------------------------
 
 void Kernel::State::On(FrameStable& e) {
   if (failed) return;
@@ -328,7 +326,6 @@ void Kernel::State::Fail(Code code) {
 }
 
 // -- what the applier and the fold report
-// --------------------------------------------------------------------------
 
 void Kernel::State::On(Applied& e) {
   if (e.index > handed) Emit(Log{Code::kInvalidArgument, e.index.value, handed.value});
@@ -391,7 +388,6 @@ void Kernel::State::On(SaveFinished& e) {
 }
 
 // -- the schedule: evaluated afresh after every event, so that no state waits for an event that already came
-// ------------
 
 uint64_t Kernel::State::WaveDueUs() const {
   if (pending.empty() || !can_write() || held()) return kNever;
@@ -532,7 +528,6 @@ void Kernel::State::ConsiderClosing() {
 }
 
 // -- the surface
-// ---------------------------------------------------------------------------------------------------
 
 Kernel::Kernel(const Options& options, std::unique_ptr<consensus::Consensus> consensus, LogIndex last,
                FrameNumber next_frame)

@@ -19,7 +19,6 @@ std::vector<Ticket> Tickets(const std::vector<Reply>& replies) {
 }
 
 // -- H1: what was reached
-// ------------------------------------------------------------------------------------
 
 TEST(RuleH1, WaitNoneIsAnsweredWithTermAndIndexOnceTheEntryIsInAWave) {
   Rig rig;
@@ -48,6 +47,14 @@ TEST(RuleH1, WaitDurableIsAnsweredOnlyWhenStableAndApplied) {
   EXPECT_EQ(rig.ReplyTo(1)->reached, Wait::kDurable);
   EXPECT_EQ(rig.ReplyTo(1)->index, LogIndex(2));
   EXPECT_EQ(rig.kernel.applied(), LogIndex(2));
+}
+
+TEST(RuleH1, TheApplierIsNotAskedForAVerdictThatNobodyAwaits) {
+  Rig rig;
+  rig.Put(1, Wait::kNone);
+  rig.Put(2);
+  rig.Stable();
+  EXPECT_EQ(rig.applies.front().tickets, (std::vector<Ticket>{0, 2}));
 }
 
 TEST(RuleH1, ReadersSeeNoEntryThatIsNotStable) {
@@ -156,7 +163,6 @@ TEST(Kernel, TheWatermarkIsWhatWasStableWhenTheFrameWasCut) {
 }
 
 // -- Sync
-// ----------------------------------------------------------------------------------------------------
 
 TEST(Sync, WithNothingToWaitForIsAnsweredAtOnce) {
   Rig rig;
@@ -190,8 +196,17 @@ TEST(Sync, WaitsForAWaveThatIsOnItsWay) {
   EXPECT_EQ(Tickets(rig.replies), (std::vector<Ticket>{1, 2}));
 }
 
+TEST(Sync, IsAWaiterOnlyUntilItsWaveIsCut) {
+  Rig rig;
+  rig.Put(1, Wait::kNone);
+  rig.Do(Sync{2});
+  rig.Finish();
+  rig.Put(3, Wait::kNone);
+  EXPECT_TRUE(rig.writes.empty());
+  EXPECT_NE(rig.kernel.NextDeadlineUs(), kNever);
+}
+
 // -- back-pressure
-// -------------------------------------------------------------------------------------------
 
 TEST(BackPressure, PendingBytesOverTheLimitAreOverloadedAndNothingIsEnqueued) {
   Options options;
@@ -308,7 +323,6 @@ TEST(BackPressure, KindsThatAreNotAClientsAreRefused) {
 }
 
 // -- I1: failure
-// ---------------------------------------------------------------------------------------------
 
 struct TwoInFlight : Rig {
   TwoInFlight() {
@@ -374,6 +388,18 @@ TEST(RuleI1, NothingIsWrittenAgainBeforeTheExecutorHasGivenUpTheLaterFrames) {
   rig.Do(FrameFailed{second.number, Code::kFull});
   rig.After(1'000'000);
   EXPECT_EQ(rig.writes.size(), 2u);
+}
+
+TEST(RuleI1, AFrameRefusedBeforeItsForerunnerIsReportedIsNotForgotten) {
+  TwoInFlight rig;
+  rig.Do(FrameFailed{rig.writes[1].number, Code::kFull});
+  rig.writes.pop_back();
+  rig.Stable();
+  EXPECT_TRUE(rig.kernel.full());
+  rig.After(1'000'000);
+  ASSERT_EQ(rig.writes.size(), 1u);
+  rig.Finish();
+  for (Ticket t = 1; t <= 3; ++t) EXPECT_TRUE(rig.Succeeded(t)) << t;
 }
 
 TEST(RuleI1, AnyOtherFailureFailsEverythingPendingAndEverythingLater) {

@@ -203,6 +203,24 @@ TEST(Save, AReportOfASaveThatNobodyStartedChangesNothing) {
   EXPECT_EQ(rig.ReplyTo(1), nullptr);
 }
 
+TEST(Save, ALateReportOfAnOlderSaveDoesNotEndTheOneThatRuns) {
+  Rig rig;
+  rig.Do(RequestSave{1});
+  const LogIndex first = Commit(rig);
+  rig.Do(SaveFinished{first, Ok()});
+  rig.Put(2);
+  rig.Finish();
+  rig.Do(RequestSave{3});
+  const LogIndex second = Commit(rig);
+  rig.Do(SaveFinished{first, Ok()});
+  EXPECT_EQ(rig.ReplyTo(3), nullptr);
+  rig.Do(RequestSave{4});
+  EXPECT_TRUE(rig.writes.empty());
+  rig.Do(SaveFinished{second, Ok()});
+  EXPECT_TRUE(rig.Succeeded(3));
+  EXPECT_TRUE(rig.Succeeded(4));
+}
+
 TEST(Save, ASaveThatRunsStillFinishesAfterStorageFailed) {
   Rig rig;
   rig.Do(RequestSave{1});
@@ -216,7 +234,6 @@ TEST(Save, ASaveThatRunsStillFinishesAfterStorageFailed) {
 }
 
 // -- Stop
-// ----------------------------------------------------------------------------------------------------
 
 TEST(Stop, AnIdleKernelWritesItsClosingFrameAndStops) {
   Rig rig;
@@ -278,6 +295,48 @@ TEST(Stop, WaitsForTheSaveThatRuns) {
   EXPECT_TRUE(rig.Succeeded(1));
   ASSERT_EQ(rig.writes.size(), 1u);
   EXPECT_EQ(rig.writes[0].kind, FrameKind::kClosing);
+}
+
+TEST(Stop, WaitsForASaveThatNobodyAskedFor) {
+  Options options;
+  options.dirty_bytes_save = 100;
+  Rig rig(options);
+  rig.Put(1);
+  rig.Stable();
+  rig.ApplyAll(100);
+  const LogIndex save = Commit(rig);
+  rig.Do(Stop{});
+  EXPECT_TRUE(rig.writes.empty());
+  rig.Do(SaveFinished{save, Code::kIo});
+  ASSERT_EQ(rig.writes.size(), 1u);
+  EXPECT_EQ(rig.writes[0].kind, FrameKind::kClosing);
+}
+
+TEST(Stop, DoesNotBeginASaveThatNobodyAskedFor) {
+  Options options;
+  options.dirty_bytes_save = 100;
+  options.waves_in_flight_max = 1;
+  Rig rig(options);
+  rig.Put(1);
+  rig.Stable();
+  rig.Put(2);
+  rig.ApplyAll(100);  // a save is due, and there is no room for its frame
+  rig.Do(Stop{});
+  rig.Stable();
+  rig.ApplyAll(100);
+  ASSERT_EQ(rig.writes.size(), 1u);
+  EXPECT_EQ(rig.writes[0].kind, FrameKind::kClosing);
+}
+
+TEST(Stop, ClosesOnlyWhenEverythingIsApplied) {
+  Rig rig;
+  rig.Put(1);
+  rig.Do(Stop{});
+  rig.Stable();
+  EXPECT_TRUE(rig.writes.empty());
+  rig.ApplyAll();
+  EXPECT_TRUE(rig.Succeeded(1));
+  EXPECT_EQ(rig.writes.size(), 1u);
 }
 
 TEST(Stop, DoesNotWaitForSpace) {
