@@ -51,14 +51,13 @@ bool ReadAddress(Reader& r) {
 
 bool ReadLeaf(Reader& r, Node::Parts& p) {
   if (p.level != 0 || p.count == 0 || p.count > limits::kOrderMax) return false;
-  p.slots.reserve(p.count);
   KeyCheck keys;
   for (size_t i = 0; i < p.count; ++i) {
     ByteView key = r.Blob16(limits::kKeyBytesMax);
     uint64_t head = Head(key);
     if (key.empty() || !keys.Next(key, head)) return false;
-    p.slots.push_back({head, static_cast<uint32_t>(r.position() - key.size()),
-                       static_cast<uint16_t>(key.size()), p.references});
+    p.block[i] = {head, static_cast<uint32_t>(r.position() - key.size()), static_cast<uint16_t>(key.size()),
+                  p.references};
     uint8_t form = r.U8();
     if (form == kInlineForm) {
       r.Blob16(limits::kInlineValueBytesMax);
@@ -78,14 +77,13 @@ bool ReadLeaf(Reader& r, Node::Parts& p) {
 bool ReadInner(Reader& r, Node::Parts& p) {
   if (p.level == 0 || p.level >= limits::kTreeLevelsMax || p.count == 0 || p.count > limits::kOrderMax)
     return false;
-  p.slots.reserve(p.count);
   KeyCheck keys;
   for (size_t i = 0; i < p.count; ++i) {
     ByteView key = r.Blob16(limits::kKeyBytesMax);
     uint64_t head = Head(key);
     if (key.empty() != (i == 0) || !keys.Next(key, head)) return false;
-    p.slots.push_back({head, static_cast<uint32_t>(r.position() - key.size()),
-                       static_cast<uint16_t>(key.size()), static_cast<uint16_t>(i)});
+    p.block[i] = {head, static_cast<uint32_t>(r.position() - key.size()), static_cast<uint16_t>(key.size()),
+                  static_cast<uint16_t>(i)};
     if (!ReadAddress(r)) return false;
     r.U64();
     uint64_t rows = r.U64();
@@ -125,45 +123,54 @@ void PutHint(Writer& w, const Hint& h) { w.U32(h.segment).U32(h.offset).U32(h.le
 }  // namespace
 
 Result<std::shared_ptr<const Node>> Node::Decode(ByteView canonical, ByteView tail) {
-  if (canonical.size() > limits::kNodeBytesMax) return Code::kMalformed;
-  Reader r(canonical);
+  if (canonical.size() > limits::kNodeBytesMax || tail.size() > limits::kNodeBytesMax)
+    return Code::kMalformed;
+  Reader head(canonical);
   Parts p;
-  p.type = static_cast<NodeType>(r.U8());
-  p.level = r.U8();
-  p.count = r.U16();
-  if (!r.ok() || !ReadEntries(r, p) || !r.Finish()) return Code::kMalformed;
+  p.type = static_cast<NodeType>(head.U8());
+  p.level = head.U8();
+  p.count = head.U16();
+  if (!head.ok() || p.count > std::max<size_t>(limits::kOrderMax, kChunksMax)) return Code::kMalformed;
+  bool has_keys = p.type == NodeType::kLeaf || p.type == NodeType::kInner;
+  p.slots = has_keys ? p.count : 0;
+  size_t text_bytes = canonical.size() + tail.size();
+  p.block = std::make_unique_for_overwrite<Slot[]>(p.slots + (text_bytes + sizeof(Slot) - 1) / sizeof(Slot));
+  p.canonical_bytes = static_cast<uint32_t>(canonical.size());
+  uint8_t* text = reinterpret_cast<uint8_t*>(p.block.get() + p.slots);
+  std::memcpy(text, canonical.data(), canonical.size());
+  if (!tail.empty()) std::memcpy(text + canonical.size(), tail.data(), tail.size());
 
+  Reader r({text, canonical.size()});
+  r.Raw(kHeadBytes);
+  if (!ReadEntries(r, p) || !r.Finish()) return Code::kMalformed;
   size_t hints = p.references * kHintBytes;
   if (tail.size() < hints || tail.size() - hints >= kTailPadding) return Code::kMalformed;
   for (uint8_t b : tail.subspan(hints)) {
     if (b != 0) return Code::kMalformed;
   }
-  p.canonical_bytes = static_cast<uint32_t>(canonical.size());
-  p.text.reserve(canonical.size() + hints);
-  Append(p.text, canonical);
-  Append(p.text, tail.first(hints));
+  p.tail_bytes = static_cast<uint32_t>(tail.size());
   return std::shared_ptr<const Node>(std::make_shared<Node>(std::move(p)));
 }
 
 ByteView Node::key(size_t i) const {
-  const Slot& s = p_.slots[i];
-  return {p_.text.data() + s.at, s.key_bytes};
+  const Slot& s = p_.block[i];
+  return {p_.text() + s.at, s.key_bytes};
 }
 
 NodeRef Node::Reference(size_t address_at, LogIndex birth, size_t hint) const {
   NodeRef ref;
-  std::memcpy(ref.address.data(), p_.text.data() + address_at, kAddress);
+  std::memcpy(ref.address.data(), p_.text() + address_at, kAddress);
   ref.birth = birth;
-  const uint8_t* h = p_.text.data() + p_.canonical_bytes + hint * kHintBytes;
+  const uint8_t* h = p_.text() + p_.canonical_bytes + hint * kHintBytes;
   ref.hint = {LoadLittle<uint32_t>(h), LoadLittle<uint32_t>(h + 4), LoadLittle<uint32_t>(h + 8)};
   return ref;
 }
 
 StoredValue Node::value(size_t i) const {
   HF_CHECK(p_.type == NodeType::kLeaf && i < p_.count);
-  const Slot& s = p_.slots[i];
+  const Slot& s = p_.block[i];
   size_t at = size_t{s.at} + s.key_bytes;
-  const uint8_t* p = p_.text.data() + at;
+  const uint8_t* p = p_.text() + at;
   StoredValue v;
   if (*p == kInlineForm) {
     v.length = LoadLittle<uint16_t>(p + 1);
@@ -180,13 +187,13 @@ NodeRef Node::child(size_t i) const {
   HF_CHECK(i < p_.count);
   if (p_.type == NodeType::kChunkList) return Reference(kHeadBytes + i * kAddress, LogIndex(0), i);
   HF_CHECK(p_.type == NodeType::kInner);
-  size_t at = size_t{p_.slots[i].at} + p_.slots[i].key_bytes;
-  return Reference(at, LogIndex(LoadLittle<uint64_t>(p_.text.data() + at + kAddress)), i);
+  size_t at = size_t{p_.block[i].at} + p_.block[i].key_bytes;
+  return Reference(at, LogIndex(LoadLittle<uint64_t>(p_.text() + at + kAddress)), i);
 }
 
 uint64_t Node::rows(size_t i) const {
   HF_CHECK(p_.type == NodeType::kInner && i < p_.count);
-  return LoadLittle<uint64_t>(p_.text.data() + p_.slots[i].at + p_.slots[i].key_bytes + kAddress + 8);
+  return LoadLittle<uint64_t>(p_.text() + p_.block[i].at + p_.block[i].key_bytes + kAddress + 8);
 }
 
 ByteView Node::chunk() const {
@@ -197,20 +204,21 @@ ByteView Node::chunk() const {
 uint64_t Node::total_rows() const { return p_.rows; }
 
 size_t Node::memory_bytes() const {
-  constexpr size_t kBlockOverhead = 16;  // the allocator's, for each of three blocks
-  return sizeof(Node) + 16 + p_.text.capacity() + p_.slots.capacity() * sizeof(Slot) + 3 * kBlockOverhead;
+  constexpr size_t kBlockOverhead =
+      16;  // the allocator's, for each of two blocks; and the shared pointer's counts
+  return sizeof(Node) + p_.slots * sizeof(Slot) + p_.canonical_bytes + p_.tail_bytes + 3 * kBlockOverhead;
 }
 
 bool Node::Less(const Slot& slot, uint64_t head, ByteView k) const {
   if (slot.head != head) return slot.head < head;
-  return Compare({p_.text.data() + slot.at, slot.key_bytes}, k) < 0;
+  return Compare({p_.text() + slot.at, slot.key_bytes}, k) < 0;
 }
 
 size_t Node::LowerBound(ByteView k) const {
   uint64_t head = Head(k);
-  auto it =
-      std::partition_point(p_.slots.begin(), p_.slots.end(), [&](const Slot& s) { return Less(s, head, k); });
-  return static_cast<size_t>(it - p_.slots.begin());
+  const Slot* first = p_.block.get();
+  return static_cast<size_t>(
+      std::partition_point(first, first + p_.slots, [&](const Slot& s) { return Less(s, head, k); }) - first);
 }
 
 size_t Node::ChildFor(ByteView k) const {
@@ -219,7 +227,7 @@ size_t Node::ChildFor(ByteView k) const {
   return i == 0 ? 0 : i - 1;
 }
 
-ByteView Node::canonical() const { return ByteView(p_.text).first(p_.canonical_bytes); }
+ByteView Node::canonical() const { return {p_.text(), p_.canonical_bytes}; }
 
 std::vector<NodeRef> Node::References() const {
   std::vector<NodeRef> out;

@@ -77,14 +77,16 @@ class Node {
     uint16_t reference;  // which hint is this entry's
   };
   struct Parts {
-    Bytes text;  // canonical || hints
-    std::vector<Slot> slots;
+    std::unique_ptr<Slot[]>
+        block;  // slots || canonical || hints: one block, so that a search misses the cache less
     uint64_t rows = 0;
-    uint32_t canonical_bytes = 0;
+    uint32_t canonical_bytes = 0, tail_bytes = 0;
+    uint32_t slots = 0;
     uint16_t count = 0;
     uint16_t references = 0;
     NodeType type{};
     uint8_t level = 0;
+    const uint8_t* text() const { return reinterpret_cast<const uint8_t*>(block.get() + slots); }
   };
   explicit Node(Parts parts) : p_(std::move(parts)) {}
 
