@@ -24,20 +24,26 @@ FileCalls::FileCalls()
 
 namespace {
 
+// Mounts of object stores have no directories to sync; a local file system that says so has failed.
+bool SyncIsNeedless(const DirOptions& options, int error) {
+  return options.whole_objects && (error == EINVAL || error == ENOSYS || error == EOPNOTSUPP);
+}
+
 // mkdir -p, with each new name made durable.
-Status MakeDirectories(const FileCalls& calls, const std::string& path) {
+Status MakeDirectories(const DirOptions& options, const std::string& path) {
   struct stat st {};
   if (::stat(path.c_str(), &st) == 0) return Ok();
   std::string trimmed = path;
   while (trimmed.size() > 1 && trimmed.ends_with('/')) trimmed.pop_back();
   std::string parent(ParentOf(trimmed));
   if (parent.empty()) parent = trimmed.starts_with('/') ? "/" : ".";
-  HF_TRY_VOID(MakeDirectories(calls, parent));
+  HF_TRY_VOID(MakeDirectories(options, parent));
   if (::mkdir(trimmed.c_str(), 0755) != 0 && errno != EEXIST) {
     return errno == ENOENT ? Code::kNoStore : CodeOfErrno(errno);
   }
   Fd fd(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd || calls.fsync(fd.get()) != 0) return Code::kIo;
+  if (!fd) return CodeOfErrno(errno);
+  if (options.calls.fsync(fd.get()) != 0 && !SyncIsNeedless(options, errno)) return Code::kIo;
   return Ok();
 }
 
@@ -57,7 +63,7 @@ Result<bool> Lock(int fd, OpenMode mode) {
 
 Result<std::unique_ptr<seam::Storage>> OpenDir(const std::string& path, OpenMode mode, DirOptions options) {
   if (path.empty()) return Code::kInvalidArgument;
-  if (mode == OpenMode::kCreate) HF_TRY_VOID(MakeDirectories(options.calls, path));
+  if (mode == OpenMode::kCreate) HF_TRY_VOID(MakeDirectories(options, path));
   Fd root(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root) {
     bool absent = errno == ENOENT || errno == ENOTDIR;
@@ -124,9 +130,7 @@ Result<seam::Listing> DirStorage::List(std::string_view prefix, std::string_view
 Status DirStorage::SyncDirectory(std::string_view path) {
   HF_TRY(Fd fd, OpenDirectory(root_.get(), path));
   if (options_.calls.fsync(fd.get()) == 0) return Ok();
-  // Mounts of object stores have no directories to sync; a local file system that says so has failed.
-  if (options_.whole_objects && (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) return Ok();
-  return CodeOfErrno(errno);
+  return SyncIsNeedless(options_, errno) ? Ok() : Status(CodeOfErrno(errno));
 }
 
 Status DirStorage::Barrier() {
