@@ -1,0 +1,131 @@
+#include "core/runtime/channel_storage.h"
+
+namespace holdfast::runtime {
+
+using seam::StorageOperation;
+
+seam::StorageReply StorageChannel::Call(seam::StorageRequest request) {
+  Waiter waiter;
+  waiter.operation = request.operation;
+  std::unique_lock lock(mutex_);
+  seam::StorageReply none;
+  none.code = Code::kStopping;
+  if (aborted_) return none;
+  uint64_t id = next_id_++;
+  request.id = seam::RequestId(id);
+  waiting_[id] = &waiter;
+  lock.unlock();
+  host_.FromCore(std::move(request));
+  lock.lock();
+  waiter.wake.wait(lock, [&] { return waiter.done || aborted_; });
+  waiting_.erase(id);
+  return waiter.done ? std::move(waiter.reply) : none;
+}
+
+void StorageChannel::OnReply(seam::StorageReply reply) {
+  std::lock_guard lock(mutex_);
+  auto it = waiting_.find(reply.id.value);
+  // A reply that nobody asked for, of another kind, or a second one, is not an answer.
+  if (it == waiting_.end() || it->second->operation != reply.operation || it->second->done) {
+    ++refused_;
+    return;
+  }
+  Waiter& w = *it->second;
+  w.reply = std::move(reply);
+  w.done = true;
+  w.wake.notify_one();
+}
+
+void StorageChannel::Abort() {
+  std::lock_guard lock(mutex_);
+  aborted_ = true;
+  for (auto& [id, w] : waiting_) w->wake.notify_one();
+}
+
+uint64_t StorageChannel::refused_replies() const {
+  std::lock_guard lock(mutex_);
+  return refused_;
+}
+
+Result<seam::StorageReply> ChannelStorage::Send(seam::StorageRequest request) {
+  request.volume = volume_;
+  seam::StorageReply reply = channel_.Call(std::move(request));
+  if (!reply.ok) return reply.code;
+  return reply;
+}
+
+Result<seam::StorageReply> ChannelStorage::Call(StorageOperation op, std::string_view name, ByteView bytes,
+                                                uint64_t offset, uint64_t length) {
+  seam::StorageRequest r;
+  r.operation = static_cast<uint8_t>(op);
+  r.name = name;
+  r.bytes = ToBytes(bytes);
+  r.offset = offset;
+  r.length = length;
+  return Send(std::move(r));
+}
+
+Status ChannelStorage::Simple(StorageOperation op, std::string_view name, ByteView bytes, uint64_t offset,
+                              uint64_t length) {
+  HF_TRY(seam::StorageReply reply, Call(op, name, bytes, offset, length));
+  (void)reply;
+  return Ok();
+}
+
+Status ChannelStorage::Connect() {
+  HF_TRY(seam::StorageReply reply, Call(StorageOperation::kCapabilities, ""));
+  capabilities_ = reply.capabilities;
+  return Ok();
+}
+
+Result<UntrustedBytes> ChannelStorage::Get(std::string_view name) {
+  HF_TRY(seam::StorageReply reply, Call(StorageOperation::kGet, name));
+  return UntrustedBytes(std::move(reply.bytes));
+}
+Result<UntrustedBytes> ChannelStorage::GetRange(std::string_view name, uint64_t offset, uint64_t length) {
+  HF_TRY(seam::StorageReply reply, Call(StorageOperation::kGetRange, name, {}, offset, length));
+  if (reply.bytes.size() > length) return Code::kMalformed;
+  return UntrustedBytes(std::move(reply.bytes));
+}
+Result<seam::VersionedBytes> ChannelStorage::GetVersioned(std::string_view name) {
+  HF_TRY(seam::StorageReply reply, Call(StorageOperation::kGetVersioned, name));
+  return seam::VersionedBytes{UntrustedBytes(std::move(reply.bytes)), std::move(reply.version)};
+}
+Status ChannelStorage::Put(std::string_view name, ByteView bytes) {
+  return Simple(StorageOperation::kPut, name, bytes);
+}
+Status ChannelStorage::PutIfAbsent(std::string_view name, ByteView bytes) {
+  return Simple(StorageOperation::kPutIfAbsent, name, bytes);
+}
+Result<seam::ObjectVersion> ChannelStorage::PutIfVersion(std::string_view name, ByteView bytes,
+                                                         const seam::ObjectVersion& expected) {
+  seam::StorageRequest r;
+  r.operation = static_cast<uint8_t>(StorageOperation::kPutIfVersion);
+  r.name = name;
+  r.bytes = ToBytes(bytes);
+  r.version = expected;
+  HF_TRY(seam::StorageReply reply, Send(std::move(r)));
+  return std::move(reply.version);
+}
+Status ChannelStorage::Delete(std::string_view name) { return Simple(StorageOperation::kDelete, name); }
+Result<seam::Listing> ChannelStorage::List(std::string_view prefix, std::string_view after, size_t limit) {
+  seam::StorageRequest r;
+  r.operation = static_cast<uint8_t>(StorageOperation::kList);
+  r.name = prefix;
+  r.after = after;
+  r.length = limit;
+  HF_TRY(seam::StorageReply reply, Send(std::move(r)));
+  return std::move(reply.listing);
+}
+Status ChannelStorage::Barrier() { return Simple(StorageOperation::kBarrier, ""); }
+Status ChannelStorage::CreateAppendable(std::string_view name, uint64_t reserve_bytes, ByteView first) {
+  return Simple(StorageOperation::kCreateAppendable, name, first, 0, reserve_bytes);
+}
+Status ChannelStorage::Append(std::string_view name, uint64_t offset, ByteView bytes) {
+  return Simple(StorageOperation::kAppend, name, bytes, offset);
+}
+Status ChannelStorage::Trim(std::string_view name, uint64_t size_bytes) {
+  return Simple(StorageOperation::kTrim, name, {}, 0, size_bytes);
+}
+
+}  // namespace holdfast::runtime

@@ -1,0 +1,129 @@
+#include "core/runtime/core.h"
+
+#include <sys/random.h>
+
+#include <thread>
+
+#include "core/runtime/engine.h"
+#include "core/session/server.h"
+
+namespace holdfast::runtime {
+namespace {
+
+constexpr uint64_t kStopGraceMs = 2'000;
+
+class GetRandom : public crypto::Random {
+ public:
+  void Fill(MutableByteView out) override {
+    while (!out.empty()) {
+      ssize_t n = getrandom(out.data(), out.size(), 0);
+      HF_CHECK(n > 0);  // predictable keys would be worse than none
+      out = out.subspan(static_cast<size_t>(n));
+    }
+  }
+};
+
+}  // namespace
+
+crypto::Random& SystemRandom() {
+  static GetRandom random;
+  return random;
+}
+
+struct Core::State {
+  explicit State(seam::HostEndpoint& h)
+      : host(h), channel(h), storage(channel, seam::Volume::kStore), anchor(channel, seam::Volume::kAnchor) {}
+
+  Status Open(SecretBytes passphrase, const CoreOptions& options, std::vector<std::string>* notes);
+  void Stop();
+
+  seam::HostEndpoint& host;
+  StorageChannel channel;
+  ChannelStorage storage, anchor;
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<session::SessionServer> server;
+  std::mutex mutex;
+  std::shared_mutex serving_lock;  // server and engine stay while a message is handed to them
+  bool serving = false;
+  bool stopping = false;
+  std::thread stopper;
+};
+
+Core::Core(seam::HostEndpoint& host) : s_(std::make_unique<State>(host)) {}
+
+Core::~Core() {
+  if (s_->stopper.joinable()) s_->stopper.join();
+  HF_CHECK(s_->engine == nullptr);
+}
+
+Status Core::State::Open(SecretBytes passphrase, const CoreOptions& options,
+                         std::vector<std::string>* notes) {
+  HF_TRY_VOID(storage.Connect());
+  if (options.has_anchor) HF_TRY_VOID(anchor.Connect());
+  seam::Storage* anchors = options.has_anchor ? &anchor : nullptr;
+  store::OpenOptions open;
+  open.discard_tail = options.discard_tail;
+  std::vector<store::Finding> findings;
+  auto opened = store::OpenStore(storage, anchors, passphrase.view(), open, SystemRandom(), &findings);
+  const std::vector<store::Finding>& tell = opened ? (*opened)->findings : findings;
+  if (notes != nullptr) {
+    for (const store::Finding& f : tell) notes->push_back(f.Line());
+    if (opened) notes->push_back((*opened)->freshness.Line());
+  }
+  if (!opened) return opened.error();
+  auto log = [this](Code code, uint64_t a, uint64_t b) { host.FromCore(seam::CoreLog{code, a, b}); };
+  engine = std::make_unique<Engine>(storage, anchors, std::move(opened).value(),
+                                    EngineOptions{options.kernel, options.cache_bytes}, SystemRandom(), log);
+  engine->Start();
+  return Ok();
+}
+
+Status Core::Start(SecretBytes passphrase, const CoreOptions& options, std::vector<std::string>* notes) {
+  HF_TRY_VOID(s_->Open(std::move(passphrase), options, notes));
+  s_->server = std::make_unique<session::SessionServer>(*s_->engine, s_->host, SystemRandom());
+  Status started = s_->server->Start();
+  if (!started) {
+    s_->server.reset();
+    Status stopped = s_->engine->Stop();
+    (void)stopped;
+    s_->engine.reset();
+    return started;
+  }
+  session::SessionServer* server = s_->server.get();
+  s_->engine->set_connections([server] { return static_cast<uint64_t>(server->connections()); });
+  {
+    std::unique_lock lock(s_->serving_lock);
+    s_->serving = true;
+  }
+  s_->host.FromCore(seam::Ready{});
+  return Ok();
+}
+
+void Core::State::Stop() {
+  server->Stop(kStopGraceMs);  // the host's credits must still reach it
+  Status stopped = engine->Stop();
+  {
+    std::unique_lock lock(serving_lock);
+    serving = false;
+    server.reset();
+    engine.reset();
+  }
+  host.FromCore(seam::CoreStopped{stopped.has_value(), stopped ? Code{} : stopped.code()});
+}
+
+void Core::FromHost(seam::HostToCore message) {
+  if (auto* reply = std::get_if<seam::StorageReply>(&message)) return s_->channel.OnReply(std::move(*reply));
+  std::shared_lock serving(s_->serving_lock);
+  if (!s_->serving) return;
+  if (std::holds_alternative<seam::StopRequested>(message)) {
+    std::lock_guard lock(s_->mutex);
+    if (s_->stopping) return;
+    s_->stopping = true;
+    s_->stopper = std::thread([this] { s_->Stop(); });
+    return;
+  }
+  if (std::holds_alternative<seam::Tick>(message)) s_->engine->ExpirePins();
+  s_->server->FromHost(std::move(message));
+}
+
+}  // namespace holdfast::runtime

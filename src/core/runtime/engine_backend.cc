@@ -1,0 +1,389 @@
+// What sessions ask for: reads, writes, administration. The threads behind them are in engine.cc.
+#include <chrono>
+#include <future>
+
+#include "core/runtime/engine.h"
+
+namespace holdfast::runtime {
+namespace {
+
+constexpr uint64_t kSaveWaitMs = 600'000;
+
+session::WriteReply Refused(Code code) { return {code, {}, {}, kernel::Wait::kNone, 0}; }
+
+bool ValidUtf8(std::string_view s) {
+  for (size_t i = 0; i < s.size();) {
+    auto c = static_cast<unsigned char>(s[i]);
+    int n = c < 0x80 ? 0 : (c & 0xE0) == 0xC0 ? 1 : (c & 0xF0) == 0xE0 ? 2 : (c & 0xF8) == 0xF0 ? 3 : -1;
+    if (n < 0 || i + static_cast<size_t>(n) >= s.size() + (n == 0 ? 1 : 0)) return false;
+    uint32_t point = n == 0 ? c : c & (0x3Fu >> n);
+    for (int k = 1; k <= n; ++k) {
+      auto d = static_cast<unsigned char>(s[i + static_cast<size_t>(k)]);
+      if ((d & 0xC0) != 0x80) return false;
+      point = point << 6 | (d & 0x3F);
+    }
+    static constexpr uint32_t kLeast[] = {0, 0x80, 0x800, 0x10000};
+    if (point < kLeast[n] || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) return false;
+    i += static_cast<size_t>(n) + 1;
+  }
+  return true;
+}
+
+uint64_t SteadyMs() {
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
+                                   std::chrono::steady_clock::now().time_since_epoch())
+                                   .count());
+}
+
+}  // namespace
+
+// A view that can end before its owner lets go of it.
+struct Engine::Pin {
+  std::mutex mutex;
+  std::optional<store::View> view;
+  uint64_t since_ms = 0;
+};
+
+class Engine::PinnedSnapshot : public session::Snapshot {
+ public:
+  PinnedSnapshot(Engine& engine, std::shared_ptr<Pin> pin, LogIndex index)
+      : engine_(engine), pin_(std::move(pin)), index_(index) {}
+  ~PinnedSnapshot() override {
+    std::lock_guard lock(engine_.pins_mutex_);
+    engine_.pins_.remove(pin_);
+  }
+  LogIndex index() const override { return index_; }
+  Result<std::optional<Bytes>> Get(const TableId& table, ByteView key) override {
+    HF_TRY(store::View view, View());
+    return engine_.GetFrom(view, table, key);
+  }
+  Result<std::vector<session::Row>> Scan(const TableId& table, ByteView from, ByteView until, bool reverse,
+                                         size_t max_rows, size_t max_bytes) override {
+    HF_TRY(store::View view, View());
+    return engine_.ScanView(view, table, from, until, reverse, max_rows, max_bytes);
+  }
+
+ private:
+  Result<store::View> View() {
+    std::lock_guard lock(pin_->mutex);
+    if (!pin_->view) return Code::kSnapshotTooOld;
+    return *pin_->view;
+  }
+  Engine& engine_;
+  std::shared_ptr<Pin> pin_;
+  LogIndex index_;
+};
+
+// -- reading
+// -----------------------------------------------------------------------------------------------------
+
+Status Engine::WaitApplied(LogIndex at_least, uint64_t timeout_ms) {
+  std::unique_lock lock(applied_mutex_);
+  auto there = [&] { return applied_ >= at_least || stopping_ || fatal_ != 0; };
+  bool done = applied_wake_.wait_for(
+      lock, std::chrono::milliseconds(std::min<uint64_t>(timeout_ms, 3'600'000)), there);
+  if (applied_ >= at_least) return Ok();
+  if (!done) return Code::kDeadline;
+  return fatal_ != 0 ? static_cast<Code>(fatal_.load()) : Code::kStopping;
+}
+
+Result<std::optional<Bytes>> Engine::GetFrom(const store::View& view, const TableId& table, ByteView key) {
+  {
+    std::shared_lock lock(state_lock_);
+    if (auto hit = view.OverlayGet(table, key)) {
+      if (hit->erased) return std::optional<Bytes>();
+      return std::optional<Bytes>(ToBytes(hit->value));
+    }
+  }
+  ReaderNodes nodes(storage_, view.base, nodes_);
+  return store::TreeGet(view, table, key, nodes);
+}
+
+Result<std::optional<Bytes>> Engine::Get(const TableId& table, ByteView key, LogIndex at_least,
+                                         uint64_t timeout_ms) {
+  HF_TRY_VOID(WaitApplied(at_least, timeout_ms));
+  return GetFrom(CurrentView(), table, key);
+}
+
+// The overlays are read under the shared lock, one step at a time; nodes are fetched outside it.
+Result<std::vector<session::Row>> Engine::ScanView(const store::View& view, const TableId& table,
+                                                   ByteView from, ByteView until, bool reverse,
+                                                   size_t max_rows, size_t max_bytes) {
+  constexpr size_t kRowsPerLock = 64;
+  ReaderNodes nodes(storage_, view.base, nodes_);
+  std::vector<session::Row> rows;
+  std::shared_lock lock(state_lock_);
+  tree::MergedCursor cursor = view.Scan(table);
+  if (!reverse)
+    cursor.SeekTo(from);
+  else if (until.empty())
+    cursor.SeekToEnd();
+  else
+    cursor.SeekTo(until);
+  size_t bytes = 0;
+  for (size_t steps = 0; rows.size() < max_rows && bytes < max_bytes; ++steps) {
+    if (steps % kRowsPerLock == kRowsPerLock - 1) {  // let the applier in
+      lock.unlock();
+      lock.lock();
+    }
+    auto step = reverse ? cursor.Prev(nodes) : cursor.Next(nodes);
+    if (step.failed()) return step.error();
+    if (step.needs()) {
+      lock.unlock();
+      HF_TRY_VOID(nodes.Fetch(step.need()));
+      lock.lock();
+      continue;
+    }
+    if (!step.value()) break;
+    tree::MergedCursor::Row& row = *step.value();
+    if (reverse ? Compare(row.key, from) < 0 : (!until.empty() && Compare(row.key, until) >= 0)) break;
+    session::Row out;
+    if (row.stored && row.stored->value.is_blob) {
+      lock.unlock();
+      HF_TRY(out.value, store::RowValue(row, nodes));
+      lock.lock();
+    } else {
+      out.value = row.stored ? ToBytes(row.stored->value.inline_bytes) : std::move(row.bytes);
+    }
+    out.key = std::move(row.key);
+    bytes += out.key.size() + out.value.size();
+    rows.push_back(std::move(out));
+  }
+  return rows;
+}
+
+Result<std::unique_ptr<session::Snapshot>> Engine::TakeSnapshot(LogIndex at_least, uint64_t timeout_ms) {
+  HF_TRY_VOID(WaitApplied(at_least, timeout_ms));
+  auto pin = std::make_shared<Pin>();
+  pin->view = CurrentView();
+  pin->since_ms = SteadyMs();
+  LogIndex index = pin->view->at;
+  {
+    std::lock_guard lock(pins_mutex_);
+    if (pins_.size() >= limits::kPinsMax) return Code::kTooManyPins;
+    pins_.push_back(pin);
+  }
+  return std::unique_ptr<session::Snapshot>(std::make_unique<PinnedSnapshot>(*this, std::move(pin), index));
+}
+
+void Engine::ExpirePins() {
+  uint64_t now = SteadyMs();
+  std::lock_guard lock(pins_mutex_);
+  for (const std::shared_ptr<Pin>& pin : pins_) {
+    std::lock_guard pin_lock(pin->mutex);
+    if (now - pin->since_ms > limits::kPinMillisecondsMax) pin->view.reset();
+  }
+}
+
+Result<std::unique_ptr<session::Watch>> Engine::StartWatch(const TableId& table, Bytes prefix, LogIndex from,
+                                                           std::function<void()> ready) {
+  return watches_.Start(table, std::move(prefix), from, std::move(ready));
+}
+
+// -- tables and writing
+// --------------------------------------------------------------------------------------------
+
+Result<TableId> Engine::FindTable(std::string_view name) {
+  std::shared_lock lock(state_lock_);
+  const store::Table* table = opened_->state->FindTable(name);
+  if (table == nullptr) return Code::kNoTable;
+  return table->id;
+}
+
+std::vector<session::TableInfo> Engine::ListTables() {
+  std::vector<session::TableInfo> tables;
+  std::shared_lock lock(state_lock_);
+  for (const auto& [id, t] : opened_->state->tables()) {
+    if (!store::IsSystemTable(id)) tables.push_back({id, t.descriptor, t.root.rows});
+  }
+  return tables;
+}
+
+void Engine::CreateTable(const tree::Descriptor& descriptor, session::WriteDone done) {
+  const std::string& name = descriptor.name;
+  if (name.empty() || name.size() > limits::kTableNameBytesMax || !ValidUtf8(name))
+    return done(Refused(Code::kTableName));
+  if (!tree::Descriptor::Decode(descriptor.Encode())) return done(Refused(Code::kInvalidArgument));
+  if (FindTable(name)) return done(Refused(Code::kTableExists));
+  Epoch epoch;
+  {
+    std::shared_lock lock(state_lock_);
+    epoch = opened_->state->keyring().current_epoch();
+  }
+  kernel::CreateTable command{random_.NewId<TableId>(), epoch, random_.NewKey(), descriptor.Encode()};
+  Submit(journal::EntryKind::kCreateTable, kernel::Encode(command), kernel::Wait::kDurable, std::move(done));
+}
+
+void Engine::DropTable(std::string_view name, session::WriteDone done) {
+  auto table = FindTable(name);
+  if (!table) return done(Refused(table.code()));
+  Submit(journal::EntryKind::kDropTable, kernel::Encode(kernel::DropTable{*table}), kernel::Wait::kDurable,
+         std::move(done));
+}
+
+void Engine::Write(kernel::Batch batch, kernel::Wait wait, session::WriteDone done) {
+  Status fits = kernel::Check(batch);
+  if (!fits) return done(Refused(fits.code()));
+  if (!batch.compares.empty() && wait != kernel::Wait::kDurable)
+    return done(Refused(Code::kCompareNeedsDurable));
+  for (const auto& op : batch.operations) {
+    if (store::IsSystemTable(op.table)) return done(Refused(Code::kNoTable));
+  }
+  for (const auto& c : batch.compares) {
+    if (store::IsSystemTable(c.table)) return done(Refused(Code::kNoTable));
+  }
+  Submit(journal::EntryKind::kBatch, kernel::Encode(batch), wait, std::move(done));
+}
+
+void Engine::Sync(session::WriteDone done) {
+  if (uint16_t f = fatal_; f != 0) return done(Refused(static_cast<Code>(f)));
+  if (stopping_) return done(Refused(Code::kStopping));
+  Post(kernel::Sync{Remember(std::move(done))});
+}
+
+void Engine::OpenSession(std::string_view client_serial, session::WriteDone done) {
+  Submit(journal::EntryKind::kOpenSession, kernel::Encode(kernel::OpenSession{ToBytes(client_serial)}),
+         kernel::Wait::kDurable, std::move(done));
+}
+
+// -- administration
+// --------------------------------------------------------------------------------------------------
+
+void Engine::SaveState(session::WriteDone done) {
+  if (uint16_t f = fatal_; f != 0) return done(Refused(static_cast<Code>(f)));
+  if (stopping_) return done(Refused(Code::kStopping));
+  Post(kernel::RequestSave{Remember(std::move(done))});
+}
+
+Status Engine::SaveAndWait() {
+  auto promise = std::make_shared<std::promise<Status>>();
+  std::future<Status> done = promise->get_future();
+  SaveState([promise](const session::WriteReply& r) { promise->set_value(r.status); });
+  if (done.wait_for(std::chrono::milliseconds(kSaveWaitMs)) != std::future_status::ready)
+    return Code::kDeadline;
+  return done.get();
+}
+
+session::StoreStatus Engine::Status_() {
+  session::StoreStatus s;
+  s.store = opened_->secrets.store;
+  s.member = opened_->member;
+  s.term = opened_->term;
+  {
+    std::lock_guard lock(order_mutex_);
+    s.kernel = metrics_;
+    s.full = full_;
+    s.committed = committed_;
+  }
+  {
+    std::lock_guard lock(applied_mutex_);
+    s.applied = applied_;
+  }
+  {
+    std::shared_lock lock(state_lock_);
+    const store::Manifest& m = opened_->state->CurrentView().base->manifest;
+    s.saved = m.root.position.index;
+    s.save = m.save;
+    s.dirty_bytes = opened_->state->dirty_bytes();
+    for (const auto& [number, segment] : m.segments) {
+      ++s.segments;
+      s.segment_bytes += segment.size;
+      s.live_bytes += segment.live_bytes;
+    }
+  }
+  s.cache_bytes = nodes_.memory_bytes();
+  s.cache_bytes_max = nodes_.bytes_max();
+  if (connections_) s.connections = connections_();
+  s.failed = static_cast<Code>(fatal_.load());
+  s.freshness = opened_->freshness.Line();
+  return s;
+}
+
+Status Engine::Verify(bool require_fresh, const std::function<void(const std::string& line)>& line) {
+  std::lock_guard save_lock(save_mutex_);  // slots and segments stand still
+  store::VerifyOptions options;
+  options.require_fresh = require_fresh;
+  if (anchor_ != nullptr) {
+    auto anchor = anchor_->Get(store::kAnchorName);
+    if (anchor)
+      options.anchor = std::move(anchor).value().take();
+    else if (anchor.code() != Code::kNotFound)
+      return anchor.error();
+  }
+  const store::Secrets& own = opened_->secrets;
+  store::Secrets secrets{own.store, own.master.Clone(), seal::StoreKeys::Derive(own.master, own.store),
+                         own.unlockers};
+  std::vector<store::Finding> findings;
+  auto record = storage_.Get(seal::kUnlockersName);
+  if (!record || !Equal(record->parse(), own.unlockers)) {
+    findings.push_back({store::Finding::Kind::kChanged, std::string(seal::kUnlockersName), Code::kTampered,
+                        "differs from the record that was opened"});
+  }
+  HF_TRY(store::VerifyReport report,
+         store::VerifyUnlocked(storage_, std::move(secrets), options, std::move(findings)));
+  for (const store::Finding& f : report.findings) line(f.Line());
+  line(report.freshness.Line());
+  line("tables " + std::to_string(report.tables) + ", rows " + std::to_string(report.rows) + ", nodes " +
+       std::to_string(report.nodes) + ", segments " + std::to_string(report.segments) + ", frames " +
+       std::to_string(report.frames) + ", last index " + std::to_string(report.last_index.value));
+  if (report.verdict) return *report.verdict;
+  return Ok();
+}
+
+Status Engine::ChangePassphrase(SecretBytes old_passphrase, SecretBytes new_passphrase) {
+  Bytes record;
+  {
+    std::lock_guard save_lock(save_mutex_);
+    record = opened_->secrets.unlockers;
+  }
+  HF_TRY(Key master, seal::Unlock(record, old_passphrase.view()));
+  HF_TRY(record, seal::MakeUnlockers(opened_->secrets.store, master, new_passphrase.view(),
+                                     seal::kArgonDefault, random_));
+  {
+    std::lock_guard save_lock(save_mutex_);
+    opened_->secrets.unlockers = record;
+  }
+  // Two saves, so that the copies in both slots are of the new record; then the record itself (G1).
+  HF_TRY_VOID(SaveAndWait());
+  HF_TRY_VOID(SaveAndWait());
+  std::lock_guard save_lock(save_mutex_);
+  HF_TRY_VOID(storage_.Put(seal::kUnlockersName, record));
+  return storage_.Barrier();
+}
+
+Result<std::optional<Bytes>> Engine::GetSystem(std::string_view key) {
+  return GetFrom(CurrentView(), store::kSystemTable, AsBytes(key));
+}
+
+Result<std::vector<session::Row>> Engine::ScanSystem(std::string_view prefix) {
+  std::vector<session::Row> all;
+  Bytes from = ToBytes(prefix);
+  store::View view = CurrentView();
+  for (;;) {
+    HF_TRY(std::vector<session::Row> rows,
+           ScanView(view, store::kSystemTable, from, {}, false, 1000, 16u << 20));
+    if (rows.empty()) return all;
+    for (session::Row& row : rows) {
+      if (!AsText(row.key).starts_with(prefix)) return all;
+      from = row.key;
+      all.push_back(std::move(row));
+    }
+    from.push_back(0);
+  }
+}
+
+void Engine::PutSystem(std::vector<std::pair<std::string, std::optional<Bytes>>> changes,
+                       session::WriteDone done) {
+  kernel::Batch batch;
+  for (auto& [key, value] : changes) {
+    kernel::Operation op;
+    op.kind = value ? kernel::OperationKind::kPut : kernel::OperationKind::kDelete;
+    op.table = store::kSystemTable;
+    op.key = ToBytes(key);
+    if (value) op.value = std::move(*value);
+    batch.operations.push_back(std::move(op));
+  }
+  Submit(journal::EntryKind::kBatch, kernel::Encode(batch), kernel::Wait::kDurable, std::move(done));
+}
+
+}  // namespace holdfast::runtime

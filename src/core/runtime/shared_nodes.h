@@ -1,0 +1,76 @@
+// Decoded nodes for many readers: sixteen caches, each under a lock of its own, and one bound over all.
+#ifndef HOLDFAST_CORE_RUNTIME_SHARED_NODES_H_
+#define HOLDFAST_CORE_RUNTIME_SHARED_NODES_H_
+
+#include <array>
+#include <memory>
+#include <mutex>
+
+#include "core/store/nodes.h"
+
+namespace holdfast::runtime {
+
+class SharedNodes {
+ public:
+  explicit SharedNodes(size_t bytes_max) : bytes_max_(bytes_max) {
+    for (auto& s : shards_) s = std::make_unique<Shard>(bytes_max / kShards);
+  }
+  tree::NodePtr Find(const tree::Hint& hint) {
+    Shard& s = ShardOf(hint);
+    std::lock_guard lock(s.mutex);
+    return s.cache.Find(hint);
+  }
+  void Insert(const tree::Hint& hint, tree::NodePtr node) {
+    Shard& s = ShardOf(hint);
+    std::lock_guard lock(s.mutex);
+    s.cache.Insert(hint, std::move(node));
+  }
+  size_t memory_bytes() {
+    size_t n = 0;
+    for (auto& s : shards_) {
+      std::lock_guard lock(s->mutex);
+      n += s->cache.memory_bytes();
+    }
+    return n;
+  }
+  size_t bytes_max() const { return bytes_max_; }
+
+ private:
+  static constexpr size_t kShards = 16;
+  struct Shard {
+    explicit Shard(size_t bytes) : cache(bytes) {}
+    std::mutex mutex;
+    store::NodeCache cache;
+  };
+  Shard& ShardOf(const tree::Hint& h) { return *shards_[(h.segment * 31 + (h.offset >> 6)) % kShards]; }
+  std::array<std::unique_ptr<Shard>, kShards> shards_;
+  size_t bytes_max_;
+};
+
+// One reader's way to one version's nodes. Not thread-safe; cheap to make.
+class ReaderNodes : public store::NodeAccess {
+ public:
+  ReaderNodes(seam::Storage& storage, store::VersionPtr version, SharedNodes& shared)
+      : storage_(storage), version_(std::move(version)), shared_(shared) {}
+  tree::NodePtr Find(const tree::NodeRef& ref) override {
+    if (last_ != nullptr && last_hint_ == ref.hint) return last_;
+    return shared_.Find(ref.hint);
+  }
+  Status Fetch(const tree::NodeRef& ref) override {
+    HF_TRY(last_, store::LoadNode(storage_, *version_, ref));
+    last_hint_ = ref.hint;
+    shared_.Insert(ref.hint, last_);
+    return Ok();
+  }
+
+ private:
+  seam::Storage& storage_;
+  store::VersionPtr version_;
+  SharedNodes& shared_;
+  tree::NodePtr last_;
+  tree::Hint last_hint_;
+};
+
+}  // namespace holdfast::runtime
+
+#endif  // HOLDFAST_CORE_RUNTIME_SHARED_NODES_H_

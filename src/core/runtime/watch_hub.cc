@@ -1,0 +1,105 @@
+#include "core/runtime/watch_hub.h"
+
+#include "base/limits.h"
+
+namespace holdfast::runtime {
+
+class WatchHub::Subscription : public session::Watch {
+ public:
+  Subscription(WatchHub& hub, const TableId& table, Bytes prefix, uint64_t item, LogIndex from,
+               std::function<void()> ready)
+      : hub_(hub),
+        table_(table),
+        prefix_(std::move(prefix)),
+        item_(item),
+        from_(from),
+        ready_(std::move(ready)) {}
+  ~Subscription() override {
+    std::lock_guard lock(hub_.mutex_);
+    hub_.subscriptions_.erase(this);
+  }
+
+  Result<std::vector<session::WatchEvent>> Take(size_t max) override {
+    std::lock_guard lock(hub_.mutex_);
+    if (hub_.stopped_) return Code::kStopping;
+    if (item_ < hub_.first_item_) return Code::kOverloaded;  // too slow: what it had not seen is gone
+    std::vector<session::WatchEvent> events;
+    uint64_t end = hub_.first_item_ + hub_.items_.size();
+    for (; item_ < end && events.size() < max; ++item_) {
+      const Item& i = hub_.items_[item_ - hub_.first_item_];
+      if (i.index < from_ || i.table != table_ || !AsText(i.key).starts_with(AsText(prefix_))) continue;
+      events.push_back({i.index, false, i.key, i.value});
+    }
+    LogIndex done(hub_.next_.value - 1);
+    if (item_ == end && events.size() < max) {
+      if (dropped_ && events.empty()) return Code::kNoTable;
+      if (done > marked_ && done >= from_) {
+        events.push_back({done, true, {}, std::nullopt});
+        marked_ = done;
+      }
+    }
+    return events;
+  }
+
+  WatchHub& hub_;
+  TableId table_;
+  Bytes prefix_;
+  uint64_t item_;
+  LogIndex from_, marked_;
+  bool dropped_ = false;
+  std::function<void()> ready_;
+};
+
+void WatchHub::Publish(LogIndex index, const std::vector<store::Change>& changes) {
+  std::lock_guard lock(mutex_);
+  next_ = index.next();
+  if (!subscriptions_.empty() || !changes.empty()) {
+    for (const store::Change& c : changes) {
+      if (store::IsSystemTable(c.table)) continue;
+      std::optional<Bytes> value;
+      if (c.value) value = ToBytes(*c.value);
+      bytes_ += c.key.size() + (value ? value->size() : 0) + sizeof(Item);
+      items_.push_back({index, c.table, ToBytes(c.key), std::move(value)});
+    }
+    while (!items_.empty() &&
+           (items_.size() > limits::kWatchHistoryEntries || bytes_ > kWatchHistoryBytesMax)) {
+      const Item& i = items_.front();
+      bytes_ -= i.key.size() + (i.value ? i.value->size() : 0) + sizeof(Item);
+      oldest_ = i.index.next();  // entries that lost a part are not kept whole
+      items_.pop_front();
+      ++first_item_;
+    }
+  }
+  for (Subscription* s : subscriptions_) s->ready_();
+}
+
+void WatchHub::DropTable(const TableId& table) {
+  std::lock_guard lock(mutex_);
+  for (Subscription* s : subscriptions_) {
+    if (s->table_ != table) continue;
+    s->dropped_ = true;
+    s->ready_();
+  }
+}
+
+void WatchHub::Stop() {
+  std::lock_guard lock(mutex_);
+  stopped_ = true;
+  for (Subscription* s : subscriptions_) s->ready_();
+}
+
+Result<std::unique_ptr<session::Watch>> WatchHub::Start(const TableId& table, Bytes prefix, LogIndex from,
+                                                        std::function<void()> ready) {
+  std::lock_guard lock(mutex_);
+  if (stopped_) return Code::kStopping;
+  if (from.value == 0) from = next_;
+  if (from < oldest_) return Code::kSnapshotTooOld;
+  uint64_t item = first_item_ + items_.size();
+  while (item > first_item_ && items_[item - 1 - first_item_].index >= from) --item;
+  auto s = std::make_unique<Subscription>(*this, table, std::move(prefix), item, from, std::move(ready));
+  s->marked_ = LogIndex(from.value - 1);
+  subscriptions_.insert(s.get());
+  return std::unique_ptr<session::Watch>(std::move(s));
+}
+
+}  // namespace holdfast::runtime

@@ -1,0 +1,50 @@
+// What changed lately, for watchers (rule H3). One bounded history for all: a watcher is a position in it, so
+// a slow one costs nothing and ends when the history has moved past it.
+#ifndef HOLDFAST_CORE_RUNTIME_WATCH_HUB_H_
+#define HOLDFAST_CORE_RUNTIME_WATCH_HUB_H_
+
+#include <deque>
+#include <mutex>
+#include <set>
+
+#include "core/session/backend.h"
+#include "core/store/state.h"
+
+namespace holdfast::runtime {
+
+inline constexpr size_t kWatchHistoryBytesMax = 64u << 20;
+
+class WatchHub {
+ public:
+  explicit WatchHub(LogIndex start) : next_(start.next()), oldest_(start.next()) {}
+
+  // What one entry changed; called for every entry, in order.
+  void Publish(LogIndex index, const std::vector<store::Change>& changes);
+  void DropTable(const TableId& table);
+  void Stop();
+
+  // kSnapshotTooOld: `from` is older than what is kept. `ready` is called for what comes later, not for what
+  // is there: Take once after this. It is called under the hub's lock: it must not call back.
+  Result<std::unique_ptr<session::Watch>> Start(const TableId& table, Bytes prefix, LogIndex from,
+                                                std::function<void()> ready);
+
+ private:
+  class Subscription;
+  struct Item {
+    LogIndex index;
+    TableId table;
+    Bytes key;
+    std::optional<Bytes> value;
+  };
+  std::mutex mutex_;
+  std::deque<Item> items_;
+  uint64_t first_item_ = 0;  // number of items_.front() since the start
+  size_t bytes_ = 0;
+  LogIndex next_, oldest_;  // entries [oldest_, next_) are kept whole
+  bool stopped_ = false;
+  std::set<Subscription*> subscriptions_;
+};
+
+}  // namespace holdfast::runtime
+
+#endif  // HOLDFAST_CORE_RUNTIME_WATCH_HUB_H_
