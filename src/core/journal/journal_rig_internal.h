@@ -90,6 +90,7 @@ class TearingDisk : public seam::Storage {
     Bytes& b = objects[std::string(name)] = ToBytes(first);
     if (Full()) return b.resize(first.size() / 2), Code::kFull;
     b.resize(std::max<uint64_t>(reserve, first.size()));
+    unsettled_.erase(std::string(name));  // durable now, and with it that what was there before is gone
     return Ok();
   }
   Status Append(std::string_view name, uint64_t offset, ByteView bytes) override {
@@ -215,7 +216,9 @@ class Opener {
     next = chain.highest_number.next();
     Frame barrier = Make(FrameKind::kBarrier, {{EntryKind::kOpened, term, ToBytes(rig_.id.member.view())}});
     SealedFrame sealed = rig_.Seal(barrier);
+    submitted = barrier.entries;
     HF_TRY_VOID(writer->Open(chain, barrier.number, sealed));
+    submitted.clear();
     Done(barrier, sealed);
     return Ok();
   }
@@ -238,18 +241,25 @@ class Opener {
       entries.push_back({EntryKind::kBatch, term, ToBytes(std::string_view(p))});
     return Send(Make(FrameKind::kWave, std::move(entries)));
   }
-  Status Send(const Frame& frame) {
-    SealedFrame sealed = rig_.Seal(frame);
-    submitted = frame.entries;
-    HF_TRY_VOID(writer->Write(frame.number, sealed));
+  Status Send(Frame frame) {
+    frame_ = std::move(frame);
+    sealed_ = rig_.Seal(frame_);
+    return Retry();
+  }
+  // The same bytes once more.
+  Status Retry() {
+    submitted = frame_.entries;
+    HF_TRY_VOID(writer->Write(frame_.number, sealed_));
     submitted.clear();
-    Done(frame, sealed);
+    Done(frame_, sealed_);
     return Ok();
   }
   Status Close() {
     Frame frame = Make(FrameKind::kClosing, {{EntryKind::kClosed, term, {}}});
     SealedFrame sealed = rig_.Seal(frame);
+    submitted = frame.entries;
     HF_TRY_VOID(writer->Close(frame.number, sealed));
+    submitted.clear();
     Done(frame, sealed);
     return Ok();
   }
@@ -274,6 +284,8 @@ class Opener {
   Rig& rig_;
   TearingDisk& disk_;
   uint64_t file_bytes_;
+  Frame frame_;
+  SealedFrame sealed_;
 };
 
 }  // namespace holdfast::journal

@@ -36,8 +36,7 @@ struct JournalWriter::State {
                : storage.PutIfAbsent(name, bytes);
     if (!s && s.code() == Code::kFull) {
       // A part of it may be there and would be in the way of the next attempt.
-      Status gone = storage.Delete(name);
-      if (!gone) poisoned = true;
+      if (Status gone = storage.Delete(name); !gone) s = gone;
     }
     if (!s) return Poisoning(s);
     if (!append) {
