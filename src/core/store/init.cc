@@ -50,8 +50,7 @@ Result<InitResult> InitStore(seam::Storage& storage, const StoreId& store, ByteV
   for (const TableId& id : {kHeadsTable, kSystemTable, kSessionsTable})
     log.push_back(CreateSystemTable(id, random));
   log.push_back(SystemRows(options.system_rows));
-  log.push_back(SavePointEntry());  // save 0
-  log.push_back(SavePointEntry());  // save 1: from here on either slot alone is loadable
+  log.push_back(SavePointEntry());
   std::set<uint32_t> deleted;
   std::vector<std::string> leftovers;
   for (const journal::Entry& entry : log) {
@@ -63,8 +62,13 @@ Result<InitResult> InitStore(seam::Storage& storage, const StoreId& store, ByteV
     HF_TRY(version, RunSave({storage, secrets, random, cache, *state->saving(), {}, deleted, leftovers}));
     state->SaveDone(version);
   }
+  // Save 1 is save 0 once more, not a later point of the log: there is no journal yet that would lead from
+  // one to the other, and either slot alone must be loadable.
+  Manifest again = version->manifest;
+  again.save = again.save.next();
+  HF_TRY_VOID(WriteSlot(storage, again, state->keyring(), secrets, random));
   const journal::LogPosition& at = state->position();
-  seal::Anchor anchor{store, at.term, at.index, at.chain, version->manifest.save};
+  seal::Anchor anchor{store, at.term, at.index, at.chain, again.save};
   return InitResult{store, empty.member, anchor, anchor.Encode(secrets.keys.anchor)};
 }
 

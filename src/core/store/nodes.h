@@ -2,9 +2,11 @@
 #ifndef HOLDFAST_CORE_STORE_NODES_H_
 #define HOLDFAST_CORE_STORE_NODES_H_
 
+#include <array>
 #include <list>
 #include <unordered_map>
 
+#include "base/limits.h"
 #include "core/store/secrets.h"
 
 namespace holdfast::store {
@@ -46,18 +48,23 @@ class NodeAccess : public tree::NodeSource {
 };
 
 // Over one version and a cache of its own or shared by the caller. Not thread-safe.
+// Whatever the cache's bound, the last nodes fetched are found: an operation that needs a path from root to
+// chunk at once would otherwise chase its own nodes out of a small cache for ever.
 class VersionNodes : public NodeAccess {
  public:
   VersionNodes(seam::Storage& storage, VersionPtr version, NodeCache& cache)
       : storage_(storage), version_(std::move(version)), cache_(cache) {}
   tree::NodePtr Find(const tree::NodeRef& ref) override {
-    if (last_ != nullptr && last_hint_ == ref.hint) return last_;
-    return cache_.Find(ref.hint);
+    if (tree::NodePtr node = cache_.Find(ref.hint)) return node;
+    for (const Fetched& f : last_) {
+      if (f.node != nullptr && f.hint == ref.hint) return f.node;
+    }
+    return nullptr;
   }
   Status Fetch(const tree::NodeRef& ref) override {
-    HF_TRY(last_, LoadNode(storage_, *version_, ref));
-    last_hint_ = ref.hint;
-    cache_.Insert(ref.hint, last_);
+    HF_TRY(tree::NodePtr node, LoadNode(storage_, *version_, ref));
+    cache_.Insert(ref.hint, node);
+    last_[next_++ % last_.size()] = {ref.hint, std::move(node)};
     return Ok();
   }
 
@@ -65,8 +72,12 @@ class VersionNodes : public NodeAccess {
   seam::Storage& storage_;
   VersionPtr version_;
   NodeCache& cache_;
-  tree::NodePtr last_;  // the node asked for last is always found, however small the cache
-  tree::Hint last_hint_;
+  struct Fetched {
+    tree::Hint hint;
+    tree::NodePtr node;
+  };
+  std::array<Fetched, limits::kTreeLevelsMax + 2> last_;  // the levels of a tree, a chunk list and a chunk
+  size_t next_ = 0;
 };
 
 // Runs a resumable operation to its end, fetching what it needs.

@@ -42,6 +42,13 @@ Result<std::optional<journal::LogPosition>> PositionAt(seam::Storage& storage, c
 Status ProveFreshness(seam::Storage& storage, const AnchorInput& input, Reading& r) {
   if (!r.anchor) return Ok();
   const seal::Anchor& a = *r.anchor;
+  if (a.save > r.slots.manifest().save) {
+    // The anchor was written when that save was durable, and nothing tears it before the next one is: a slot
+    // was put back or taken away. The journal makes up for it.
+    r.findings.push_back({Finding::Kind::kStale, std::string(kSlotsPrefix), Code::kRolledBack,
+                          "the anchor knows of save " + std::to_string(a.save.value) +
+                              ", the newest slot holds " + std::to_string(r.slots.manifest().save.value)});
+  }
   if (a.index > r.chain.end.index) {
     bool torn = std::any_of(r.chain.findings.begin(), r.chain.findings.end(), [](const journal::Finding& f) {
       return f.kind == journal::Finding::Kind::kTorn;
@@ -75,7 +82,7 @@ Status DecodeAnchor(const AnchorInput& input, Reading& r) {
 
 }  // namespace
 
-void AddJournalFindings(const journal::Chain& chain, std::vector<Finding>& findings) {
+void AddJournalFindings(const journal::Chain& chain, bool leftovers, std::vector<Finding>& findings) {
   using In = journal::Finding::Kind;
   using Out = Finding::Kind;
   for (const journal::Finding& f : chain.findings) {
@@ -98,7 +105,10 @@ void AddJournalFindings(const journal::Chain& chain, std::vector<Finding>& findi
         kind = Out::kExtra;
         break;
     }
-    findings.push_back({kind, f.object, f.code, std::string(CodeText(f.code))});
+    if (kind == Out::kLeftover && f.kind == In::kLeftover && !leftovers) continue;
+    bool known = std::any_of(findings.begin(), findings.end(),
+                             [&](const Finding& k) { return k.kind == kind && k.object == f.object; });
+    if (!known) findings.push_back({kind, f.object, f.code, std::string(CodeText(f.code))});
   }
 }
 
@@ -120,10 +130,19 @@ Status ReadUnlocked(seam::Storage& storage, const AnchorInput& anchor, bool disc
   r.chain_options.known_durable = m.root.position.index;
   r.chain_options.discard_tail = discard_tail;
   HF_TRY(r.chain, journal::ReadChain(storage, keyring, r.secrets.keys.chain, r.chain_options));
-  AddJournalFindings(r.chain, r.findings);
+  AddJournalFindings(r.chain, false, r.findings);
   HF_TRY(size_t adopted, journal::AdoptTail({r.chain}, r.chain_options.known_durable));
   (void)adopted;
   return ProveFreshness(storage, anchor, r);
+}
+
+Status ReadOlder(seam::Storage& storage, Reading& r) {
+  if (!r.slots.older_valid) return Ok();
+  const Slot& older = r.slots.slot[1 - r.slots.newest];
+  r.older_options = r.chain_options;
+  r.older_options.start = {older.manifest.frame, older.manifest.root.position};
+  HF_TRY(r.older_chain, journal::ReadChain(storage, older.keyring, r.secrets.keys.chain, r.older_options));
+  return Ok();
 }
 
 namespace {
@@ -176,7 +195,9 @@ Status ReplayInto(seam::Storage& storage, seam::Storage* anchor, const Reading& 
                   NodeCache& cache, crypto::Random& random) {
   auto visit = [&](const journal::Entry& entry, const journal::LogPosition& at,
                    const journal::FramePosition& frame) {
-    return ApplyInline(storage, anchor, s, entry, at, frame, cache, random);
+    // A save that is made up for here may be older than the anchor: that one never goes back.
+    bool newer = !r.anchor || at.index > r.anchor->index;
+    return ApplyInline(storage, newer ? anchor : nullptr, s, entry, at, frame, cache, random);
   };
   HF_TRY_VOID(journal::Replay(storage, r.slots.slot[r.slots.newest].keyring, r.secrets.keys.chain,
                               r.chain_options, r.chain, visit));

@@ -19,6 +19,10 @@ struct Reading {
   Freshness freshness;
   std::vector<Finding> findings;
   VersionPtr version;  // of the newest slot
+  // From the older slot's save point on, if that slot is valid: what makes it loadable alone. ReadOlder fills
+  // it.
+  std::optional<journal::Chain> older_chain;
+  journal::ReadOptions older_options;
 };
 
 struct AnchorInput {
@@ -38,8 +42,13 @@ Status ReadUnlocked(seam::Storage& storage, const AnchorInput& anchor, bool disc
 Result<std::unique_ptr<State>> ReplayReadOnly(seam::Storage& storage, const Reading& reading,
                                               NodeCache& cache);
 
-// Findings of the journal in the store's terms.
-void AddJournalFindings(const journal::Chain& chain, std::vector<Finding>& findings);
+// For verify and restore: the journal from the older slot on, which opening does not need. An Error is the
+// storage's alone.
+Status ReadOlder(seam::Storage& storage, Reading& reading);
+
+// Findings of the journal in the store's terms, each once. Leftovers are told apart by the caller: what lies
+// below the newest save may be needed by the older slot.
+void AddJournalFindings(const journal::Chain& chain, bool leftovers, std::vector<Finding>& findings);
 
 struct OpenOptions {
   bool discard_tail = false;

@@ -33,7 +33,8 @@ std::vector<JournalObject> AcceptedObjects(const journal::Chain& chain) {
 // reverse.
 Status CopyJournal(seam::Storage& from, seam::Storage& to, const Reading& r) {
   bool append = to.capabilities().append;
-  for (const JournalObject& object : AcceptedObjects(r.chain)) {
+  // From the older slot on: in the copy too either slot alone is loadable.
+  for (const JournalObject& object : AcceptedObjects(r.older_chain ? *r.older_chain : r.chain)) {
     if (append) {
       HF_TRY(UntrustedBytes bytes, from.GetRange(object.name, 0, object.end));
       HF_TRY_VOID(to.CreateAppendable(object.name, 0, bytes.parse()));

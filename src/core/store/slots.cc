@@ -105,7 +105,7 @@ Result<ServerState> ServerState::Decode(ByteView untrusted) {
 }
 
 Result<Slot> ReadSlot(seam::Storage& storage, int slot, const Secrets& secrets) {
-  auto number = storage.Get(SlotName(slot, kNumberFile));
+  auto number = storage.GetRange(SlotName(slot, kNumberFile), 0, kSaveNumberBytes + 1);
   if (!number) {
     if (number.code() == Code::kNotFound) return Bad(Slot::Kind::kUnused, Code::kTorn, slot, kNumberFile);
     return number.error();
@@ -126,6 +126,8 @@ Result<Slot> ReadSlot(seam::Storage& storage, int slot, const Secrets& secrets) 
     auto bytes = storage.Get(SlotName(slot, kFiles[i]));
     if (!bytes) {
       if (bytes.code() == Code::kNotFound) return Bad(Slot::Kind::kTampered, Code::kMissing, slot, kFiles[i]);
+      if (bytes.code() == Code::kTooLarge)
+        return Bad(Slot::Kind::kTampered, Code::kTampered, slot, kFiles[i]);
       return bytes.error();
     }
     files.file[i] = std::move(bytes).value().take();

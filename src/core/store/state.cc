@@ -156,7 +156,7 @@ Outcome State::CheckSession(const kernel::BatchView& batch, bool* repeated) cons
 
 void State::RecordSession(const kernel::BatchView& batch, const Outcome& outcome, LogIndex at) {
   auto it = sessions_.find(batch.session);
-  if (it == sessions_.end()) return;
+  if (it == sessions_.end() || outcome.code == Code::kSessionTooOld) return;
   Session& s = it->second;
   s.highest = std::max(s.highest, batch.sequence);
   s.last_used = at;

@@ -78,7 +78,9 @@ class State {
   };
   // `view` is CurrentView(), taken under the caller's lock where SaveDone runs on another thread.
   Result<Prepared> Prepare(const journal::Entry& entry, const View& view, NodeAccess& nodes);
-  Result<Prepared> Prepare(const journal::Entry& entry, NodeAccess& nodes) { return Prepare(entry, CurrentView(), nodes); }
+  Result<Prepared> Prepare(const journal::Entry& entry, NodeAccess& nodes) {
+    return Prepare(entry, CurrentView(), nodes);
+  }
 
   // Applies it. `changes` gets what watchers see. A save point freezes the active overlay: REQUIRES
   // !saving().

@@ -190,14 +190,34 @@ class Verifier {
            c == Code::kNoKey || c == Code::kUnknownFormat || c == Code::kChecksum;
   }
 
+  // From the older slot's save point on, so that either slot alone is known to be loadable.
   Status CheckJournal() {
-    report_.frames = r_.chain.links.size();
+    HF_TRY_VOID(ReadOlder(storage_, r_));
+    const journal::Chain& all = r_.older_chain ? *r_.older_chain : r_.chain;
+    AddJournalFindings(all, true, report_.findings);
+    report_.frames = all.links.size();
     report_.last_index = r_.chain.end.index;
+    if (r_.older_chain && !all.tampered && !r_.chain.tampered) CheckDescent(all);
     if (r_.chain.tampered) return Ok();
     return journal::Replay(storage_, r_.slots.slot[r_.slots.newest].keyring, r_.secrets.keys.chain,
                            r_.chain_options, r_.chain,
                            [&](const journal::Entry&, const journal::LogPosition&,
                                const journal::FramePosition&) { return Ok(); });
+  }
+
+  // The newest slot must be what the older one becomes along the journal.
+  void CheckDescent(const journal::Chain& all) {
+    const Manifest& newest = r_.slots.manifest();
+    const Manifest& older = r_.slots.slot[1 - r_.slots.newest].manifest;
+    bool through = newest.frame.number.value == 0;
+    for (const journal::Chain::Link& l : all.links) through = through || l.position == newest.frame;
+    // Saves 0 and 1 are one state; a slot that was put back is older than the one before the newest.
+    bool parent = newest.save != older.save.next() || newest.root.position == older.root.position ||
+                  newest.root.parent == older.root.ComputeDigest(r_.secrets.keys.root);
+    if (!through || !parent || all.end != r_.chain.end) {
+      Add(Finding::Kind::kChanged, SlotName(r_.slots.newest, "core-enclave"), Code::kTampered,
+          "is not what the older slot becomes along the journal");
+    }
   }
 
   // Nothing that belongs to nothing (rule E).
@@ -221,7 +241,10 @@ class Verifier {
           continue;
         }
       }
-      Add(Finding::Kind::kExtra, o.name, Code::kAlien, std::string(CodeText(Code::kAlien)));
+      bool named = std::any_of(report_.findings.begin(), report_.findings.end(), [&](const Finding& f) {
+        return f.kind == Finding::Kind::kExtra && f.object == o.name;
+      });
+      if (!named) Add(Finding::Kind::kExtra, o.name, Code::kAlien, std::string(CodeText(Code::kAlien)));
     }
     for (const std::string& name : bad_segments_) {
       if (named_.contains(name)) continue;
@@ -280,10 +303,9 @@ Expected ExpectedSegments(const Slots& slots) {
     for (const auto& [number, s] : m.segments) {
       std::string name = SegmentName(s.id);
       e.segments.emplace(name, &s);
-      // What died at the newest save may be needed by the older slot; what died before it may be deleted
-      // already.
-      bool needed = s.condemned == SaveNumber() || (i == slots.newest && s.condemned == m.save);
-      if (needed) e.required.insert(name);
+      // What is condemned here and live in the other slot is needed there. What is live in neither may be
+      // deleted already, by a process that had a newer save.
+      if (s.condemned == SaveNumber()) e.required.insert(name);
     }
   }
   return e;
