@@ -67,11 +67,26 @@ inline void ExpectSameRows(const Oracle& found, const Oracle& expected, const st
   }
 }
 
-// Puts, deletes and ranges of one batch, in terms of the oracle too.
-struct Operations {
-  std::vector<kernel::Compare> compares;
-  std::vector<kernel::Operation> operations;
-};
+// All that lies in a storage, to tamper with, to keep and to put back.
+using Image = std::map<std::string, Bytes>;
+
+inline Image ImageOf(seam::Storage& storage) {
+  Image image;
+  for (const seam::ObjectInfo& o : seam::ListAll(storage, "").value())
+    image[o.name] = storage.Get(o.name).value().take();
+  return image;
+}
+inline std::unique_ptr<host::MemoryStorage> DiskOf(
+    const Image& image, seam::Capabilities capabilities = host::MemoryStorage::AllCapabilities()) {
+  auto disk = std::make_unique<host::MemoryStorage>(capabilities);
+  for (const auto& [name, bytes] : image) EXPECT_TRUE(disk->Put(name, bytes)) << name;
+  return disk;
+}
+inline uint64_t BytesOf(const Image& image) {
+  uint64_t n = 0;
+  for (const auto& [name, bytes] : image) n += bytes.size();
+  return n;
+}
 
 struct Rig {
   host::MemoryStorage own_disk, anchor;
