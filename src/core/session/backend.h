@@ -1,5 +1,6 @@
 // What sessions ask of the store; core/runtime implements it, tests fake it.
-// Reads see durable, applied state (rule H1). All calls are thread-safe. Blocking ones say so: they may read storage.
+// Reads see durable, applied state (rule H1). All calls are thread-safe. Blocking ones say so: they may read
+// storage.
 #ifndef HOLDFAST_CORE_SESSION_BACKEND_H_
 #define HOLDFAST_CORE_SESSION_BACKEND_H_
 
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/secret.h"
 #include "core/kernel/command.h"
 #include "core/kernel/kernel.h"
 #include "core/tree/descriptor.h"
@@ -22,7 +24,8 @@ struct WriteReply {
   kernel::Wait reached = kernel::Wait::kNone;
   uint64_t detail = 0;
 };
-using WriteDone = std::function<void(const WriteReply&)>;  // called exactly once, from any thread; must not block
+using WriteDone =
+    std::function<void(const WriteReply&)>;  // called exactly once, from any thread; must not block
 
 struct TableInfo {
   TableId id;
@@ -40,8 +43,9 @@ class Snapshot {
   virtual ~Snapshot() = default;
   virtual LogIndex index() const = 0;
   virtual Result<std::optional<Bytes>> Get(const TableId& table, ByteView key) = 0;  // blocking
-  // Rows with from <= key < until (empty until: to the end), ascending; or descending from below `until` when reverse.
-  // At most max_rows and about max_bytes a call; call again from behind the last key. Blocking. Thread-compatible.
+  // Rows with from <= key < until (empty until: to the end), ascending; or descending from below `until` when
+  // reverse. At most max_rows and about max_bytes a call; call again from behind the last key. Blocking.
+  // Thread-compatible.
   virtual Result<std::vector<Row>> Scan(const TableId& table, ByteView from, ByteView until, bool reverse,
                                         size_t max_rows, size_t max_bytes) = 0;
 };
@@ -57,8 +61,8 @@ struct WatchEvent {
 class Watch {
  public:
   virtual ~Watch() = default;
-  // What is there, at most `max` events, maybe none. Errors end the watch: kOverloaded (too slow), kSnapshotTooOld
-  // (from an index older than what is kept), kNoTable (dropped), kStopping.
+  // What is there, at most `max` events, maybe none. Errors end the watch: kOverloaded (too slow),
+  // kSnapshotTooOld (from an index older than what is kept), kNoTable (dropped), kStopping.
   virtual Result<std::vector<WatchEvent>> Take(size_t max) = 0;
 };
 
@@ -74,10 +78,11 @@ struct StoreStatus {
   Term term;
   LogIndex committed, applied, saved;
   SaveNumber save;
-  uint64_t dirty_bytes = 0, cache_bytes = 0, cache_bytes_max = 0, segments = 0, segment_bytes = 0, live_bytes = 0;
+  uint64_t dirty_bytes = 0, cache_bytes = 0, cache_bytes_max = 0, segments = 0, segment_bytes = 0,
+           live_bytes = 0;
   uint64_t connections = 0;
   bool full = false;
-  Code failed{};  // what stopped writing, or 0
+  Code failed{};          // what stopped writing, or 0
   std::string freshness;  // "fresh to index 12 (anchor …)" or "freshness unproven"
   kernel::Metrics kernel;
 };
@@ -88,13 +93,18 @@ class Backend {
 
   virtual Result<TableId> FindTable(std::string_view name) = 0;
   virtual std::vector<TableInfo> ListTables() = 0;
-  virtual void CreateTable(const tree::Descriptor& descriptor, WriteDone done) = 0;  // kTableExists, kTableName
+  virtual void CreateTable(const tree::Descriptor& descriptor,
+                           WriteDone done) = 0;  // kTableExists, kTableName
   virtual void DropTable(std::string_view name, WriteDone done) = 0;
 
   // All or nothing. Checks the API's limits. Compares need kDurable (kCompareNeedsDurable).
   virtual void Write(kernel::Batch batch, kernel::Wait wait, WriteDone done) = 0;
   virtual void Sync(WriteDone done) = 0;
-  virtual void OpenSession(std::string_view client_serial, WriteDone done) = 0;  // its id is the reply's index
+  virtual void OpenSession(std::string_view client_serial,
+                           WriteDone done) = 0;  // its id is the reply's index
+
+  // The newest applied index. Cheap: every read asks.
+  virtual LogIndex AppliedIndex() { return Status_().applied; }
 
   // Waits (at most `timeout_ms`) until `at_least` is applied: kDeadline. Blocking.
   virtual Result<std::unique_ptr<Snapshot>> TakeSnapshot(LogIndex at_least, uint64_t timeout_ms) = 0;
@@ -115,7 +125,8 @@ class Backend {
   // Small private state of the session layer (PKI, clients): the system table.
   virtual Result<std::optional<Bytes>> GetSystem(std::string_view key) = 0;  // blocking
   virtual Result<std::vector<Row>> ScanSystem(std::string_view prefix) = 0;  // blocking
-  virtual void PutSystem(std::vector<std::pair<std::string, std::optional<Bytes>>> changes, WriteDone done) = 0;
+  virtual void PutSystem(std::vector<std::pair<std::string, std::optional<Bytes>>> changes,
+                         WriteDone done) = 0;
 };
 
 }  // namespace holdfast::session

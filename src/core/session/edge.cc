@@ -1,0 +1,448 @@
+#include "core/session/edge.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <variant>
+
+namespace holdfast::session {
+namespace {
+
+constexpr size_t kBufferBytes = 64u << 10;
+constexpr int kEventsMax = 64;
+constexpr uint64_t kWakeToken = 0;  // stream id 0 is never used
+
+struct EndClientOrder {
+  std::string serial;
+};
+struct StopOrder {};
+
+// The stream that a message belongs to; 0: none.
+template <typename Message>
+uint64_t StreamOf(const Message& m) {
+  if constexpr (requires { requires std::is_same_v<decltype(m.id), seam::StreamId>; }) {
+    return m.id.value;
+  } else {
+    return 0;
+  }
+}
+using Order = std::variant<seam::HostToCore, EndClientOrder, StopOrder>;
+
+}  // namespace
+
+struct Edge::Shared {
+  std::shared_ptr<TlsContext> context;
+  seam::HostEndpoint& host;
+  Adopt adopt;
+  std::atomic<size_t> connections{0};
+  std::atomic<bool> refuse_new{false};
+
+  mutable std::mutex peers_mutex;
+  struct Entry {
+    Peer peer;
+    uint64_t stream;
+  };
+  std::unordered_map<int, Entry> peers;
+  int fd_low = 0, fd_high = 0, fd_next = 0;  // under peers_mutex
+
+  void ChooseFdRange() {
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    fd_high = static_cast<int>(limit.rlim_cur < 65'536 ? limit.rlim_cur : 65'536) - 64;
+    fd_low = fd_high / 2;
+    fd_next = fd_low;
+  }
+  // Moves `fd` to a number that has not been used for long.
+  int Renumber(int fd) {
+    std::lock_guard lock(peers_mutex);
+    if (fd_high <= fd_low) return fd;
+    int moved = fcntl(fd, F_DUPFD_CLOEXEC, fd_next);
+    if (moved < 0) return fd;
+    close(fd);
+    fd_next = moved + 1 < fd_high ? moved + 1 : fd_low;
+    return moved;
+  }
+};
+
+class Edge::Loop {
+ public:
+  explicit Loop(Shared& shared) : shared_(shared), buffer_(kBufferBytes) {}
+  ~Loop() {
+    if (epoll_ >= 0) close(epoll_);
+    if (wake_ >= 0) close(wake_);
+  }
+
+  Status Open() {
+    epoll_ = epoll_create1(EPOLL_CLOEXEC);
+    wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = kWakeToken;
+    if (epoll_ < 0 || wake_ < 0 || epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event) != 0) return Code::kIo;
+    return Ok();
+  }
+  void Run() {
+    thread_ = std::thread([this] { Main(); });
+  }
+  void Join() {
+    if (thread_.joinable()) thread_.join();
+  }
+  void Post(Order order) {
+    bool wake;
+    {
+      std::lock_guard lock(inbox_mutex_);
+      wake = inbox_.empty();
+      inbox_.push_back(std::move(order));
+    }
+    if (wake) {
+      uint64_t one = 1;
+      [[maybe_unused]] ssize_t n = write(wake_, &one, sizeof one);
+    }
+  }
+
+ private:
+  enum class Stage : uint8_t { kHandshake, kOpen, kFarewell };
+  struct Connection {
+    Connection(seam::StreamId i, seam::Listener l, std::shared_ptr<TlsContext> context)
+        : id(i), listener(l), tls(std::move(context), l) {}
+    seam::StreamId id;
+    seam::Listener listener;
+    TlsConnection tls;
+    Stage stage = Stage::kHandshake;
+    uint64_t stage_since_us = 0;
+    int fd = -1;          // our end of the pair
+    int adopted_fd = -1;  // the number of gRPC's end; not ours any more
+    uint32_t interest = 0;
+    Bytes plain;  // decrypted, not yet taken by gRPC
+    size_t plain_at = 0;
+    uint64_t credit_in = 0;   // the host may send that much
+    uint64_t credit_out = 0;  // we may send that much
+    bool plain_waits() const { return plain_at < plain.size(); }
+  };
+
+  void Main() {
+    epoll_event events[kEventsMax];
+    while (!stopping_ || !connections_.empty()) {
+      int n = epoll_wait(epoll_, events, kEventsMax, stopping_ ? 0 : -1);
+      for (int i = 0; i < n; ++i) {
+        if (events[i].data.u64 == kWakeToken) {
+          uint64_t count;
+          [[maybe_unused]] ssize_t got = read(wake_, &count, sizeof count);
+        } else if (auto it = connections_.find(events[i].data.u64); it != connections_.end()) {
+          Serve(*it->second);
+        }
+      }
+      TakeInbox();
+      if (stopping_) LeaveAll();
+    }
+  }
+
+  void TakeInbox() {
+    {
+      std::lock_guard lock(inbox_mutex_);
+      orders_.swap(inbox_);
+    }
+    for (Order& order : orders_) std::visit([this](auto& o) { Take(o); }, order);
+    orders_.clear();
+  }
+  void Take(seam::HostToCore& message) {
+    std::visit([this](auto& m) { Message(m); }, message);
+  }
+  void Take(EndClientOrder& order) {
+    std::vector<Connection*> found;
+    for (auto& [id, c] : connections_) {
+      if (c->tls.serial() == order.serial) found.push_back(c.get());
+    }
+    for (Connection* c : found) Drop(*c);
+  }
+  void Take(StopOrder&) { stopping_ = true; }
+
+  template <typename Other>
+  void Message(Other&) {}  // storage replies and the like are not ours
+
+  void Message(seam::StreamOpened& m) {
+    if (m.id.value == kWakeToken || connections_.contains(m.id.value)) return;
+    if (stopping_ || shared_.refuse_new || shared_.connections >= limits::kConnectionsMax) {
+      shared_.host.FromCore(seam::StreamClosed{m.id});
+      return;
+    }
+    if (handshakes_ >= kHandshakesMax) DropOldestHandshake();
+    auto c = std::make_unique<Connection>(m.id, m.listener, shared_.context);
+    c->stage_since_us = now_us_;
+    c->credit_in = kStreamWindowBytes;
+    connections_.emplace(m.id.value, std::move(c));
+    ++handshakes_;
+    ++shared_.connections;
+    shared_.host.FromCore(seam::StreamCredit{m.id, kStreamWindowBytes});
+  }
+  void Message(seam::StreamBytes& m) {
+    auto it = connections_.find(m.id.value);
+    if (it == connections_.end()) return;
+    Connection& c = *it->second;
+    // A host that sends more than it was granted would fill our memory.
+    if (m.bytes.size() > c.credit_in) return Drop(c);
+    c.credit_in -= m.bytes.size();
+    if (c.stage == Stage::kFarewell) return;
+    c.tls.Feed(m.bytes);
+    Serve(c);
+  }
+  void Message(seam::StreamClosed& m) {
+    if (auto it = connections_.find(m.id.value); it != connections_.end()) Drop(*it->second);
+  }
+  void Message(seam::StreamCredit& m) {
+    auto it = connections_.find(m.id.value);
+    if (it == connections_.end()) return;
+    uint64_t& credit = it->second->credit_out;
+    credit = credit + m.bytes < credit ? UINT64_MAX : credit + m.bytes;
+    Serve(*it->second);
+  }
+  void Message(seam::Tick& m) {
+    if (now_us_ == 0) {
+      for (auto& [id, c] : connections_) c->stage_since_us = m.monotonic_us;
+    }
+    if (m.monotonic_us > now_us_) now_us_ = m.monotonic_us;
+    std::vector<Connection*> late;
+    for (auto& [id, c] : connections_) {
+      uint64_t age = now_us_ - c->stage_since_us;
+      if ((c->stage == Stage::kHandshake && age > kHandshakeMicrosecondsMax) ||
+          (c->stage == Stage::kFarewell && age > kFarewellMicrosecondsMax)) {
+        late.push_back(c.get());
+      }
+    }
+    for (Connection* c : late) Drop(*c);
+  }
+
+  // Moves everything that can move. May erase `c`.
+  void Serve(Connection& c) {
+    if (c.stage == Stage::kHandshake && !GoOnWithHandshake(c)) return;
+    if (c.stage == Stage::kOpen) {
+      bool alive = PumpIn(c) && PumpOut(c);
+      if (!alive) StartFarewell(c);
+    }
+    Grant(c);
+    Flush(c);
+    if (c.stage == Stage::kFarewell && c.tls.cipher_bytes() == 0) return Drop(c);
+    UpdateInterest(c);
+  }
+
+  // False: `c` needs more bytes, or is gone.
+  bool GoOnWithHandshake(Connection& c) {
+    auto done = c.tls.Handshake();
+    if (done && *done && OpenPair(c)) {
+      c.stage = Stage::kOpen;
+      --handshakes_;
+      return true;
+    }
+    if (!done || *done) StartFarewell(c);
+    Grant(c);
+    Flush(c);
+    if (c.stage == Stage::kFarewell && c.tls.cipher_bytes() == 0) Drop(c);
+    return false;
+  }
+
+  bool OpenPair(Connection& c) {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) return false;
+    c.fd = pair[0];
+    c.adopted_fd = shared_.Renumber(pair[1]);
+    epoll_event event{};
+    event.events = c.interest = EPOLLIN;
+    event.data.u64 = c.id.value;
+    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, c.fd, &event) != 0) {
+      close(c.adopted_fd);
+      c.adopted_fd = -1;
+      return false;
+    }
+    {
+      std::lock_guard lock(shared_.peers_mutex);
+      shared_.peers[c.adopted_fd] = {{c.tls.serial(), c.listener}, c.id.value};
+    }
+    shared_.adopt(c.adopted_fd, c.listener);
+    return true;
+  }
+
+  // Takes what it can of `bytes`; the count. A gRPC that has closed takes everything, to no effect: what it
+  // wrote before is still to be read.
+  size_t GiveToGrpc(Connection& c, ByteView bytes) {
+    size_t at = 0;
+    while (at < bytes.size()) {
+      ssize_t n = send(c.fd, bytes.data() + at, bytes.size() - at, MSG_NOSIGNAL);
+      if (n < 0) return errno == EAGAIN || errno == EINTR ? at : bytes.size();
+      at += static_cast<size_t>(n);
+    }
+    return at;
+  }
+
+  // Peer to gRPC. False: the peer has said farewell, or what it sent is not TLS.
+  bool PumpIn(Connection& c) {
+    if (c.plain_waits()) {
+      c.plain_at += GiveToGrpc(c, ByteView(c.plain).subspan(c.plain_at));
+      if (c.plain_waits()) return true;
+      Bytes().swap(c.plain);  // an idle connection holds no buffer
+      c.plain_at = 0;
+    }
+    for (;;) {
+      auto n = c.tls.Read(buffer_);
+      if (!n || c.tls.closed()) return false;
+      if (*n == 0) return true;
+      ByteView plain(buffer_.data(), *n);
+      size_t taken = GiveToGrpc(c, plain);
+      if (taken == plain.size()) continue;
+      c.plain = ToBytes(plain.subspan(taken));
+      c.plain_at = 0;
+      return true;
+    }
+  }
+
+  // gRPC to peer. False: gRPC has closed.
+  bool PumpOut(Connection& c) {
+    while (c.tls.cipher_bytes() < kOutHighWaterBytes) {
+      ssize_t n = read(c.fd, buffer_.data(), buffer_.size());
+      if (n < 0) return errno == EAGAIN || errno == EINTR;
+      if (n == 0 || !c.tls.Write({buffer_.data(), static_cast<size_t>(n)}).has_value()) return false;
+    }
+    return true;
+  }
+
+  void Grant(Connection& c) {
+    uint64_t held = c.credit_in + c.tls.unread_bytes();
+    if (c.stage == Stage::kFarewell || held + kStreamWindowBytes / 4 > kStreamWindowBytes) return;
+    uint64_t more = kStreamWindowBytes - held;
+    c.credit_in += more;
+    shared_.host.FromCore(seam::StreamCredit{c.id, more});
+  }
+
+  void Flush(Connection& c) {
+    while (c.credit_out > 0 && c.tls.cipher_bytes() > 0) {
+      Bytes bytes =
+          c.tls.TakeCipher(c.credit_out < kBufferBytes ? static_cast<size_t>(c.credit_out) : kBufferBytes);
+      c.credit_out -= bytes.size();
+      shared_.host.FromCore(seam::StreamBytes{c.id, std::move(bytes)});
+    }
+  }
+
+  void UpdateInterest(Connection& c) {
+    if (c.fd < 0) return;
+    uint32_t want =
+        (c.tls.cipher_bytes() < kOutHighWaterBytes ? EPOLLIN : 0u) | (c.plain_waits() ? EPOLLOUT : 0u);
+    if (want == c.interest) return;
+    epoll_event event{};
+    event.events = want;
+    event.data.u64 = c.id.value;
+    // Without interest it must leave the set: a hang-up would be reported again and again.
+    int operation = want == 0 ? EPOLL_CTL_DEL : (c.interest == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD);
+    epoll_ctl(epoll_, operation, c.fd, &event);
+    c.interest = want;
+  }
+
+  void ClosePair(Connection& c) {
+    if (c.fd >= 0) close(c.fd);
+    c.fd = -1;
+    std::lock_guard lock(shared_.peers_mutex);
+    auto it = shared_.peers.find(c.adopted_fd);
+    if (it != shared_.peers.end() && it->second.stream == c.id.value) shared_.peers.erase(it);
+  }
+
+  // What is encrypted already still goes out, and the close_notify; nothing is taken in any more.
+  void StartFarewell(Connection& c) {
+    if (c.stage == Stage::kHandshake) --handshakes_;
+    c.stage = Stage::kFarewell;
+    c.stage_since_us = now_us_;
+    c.tls.Close();
+    ClosePair(c);
+  }
+
+  // The last message of this stream. Erases `c`.
+  void Drop(Connection& c) {
+    if (c.stage == Stage::kHandshake) --handshakes_;
+    ClosePair(c);
+    seam::StreamId id = c.id;
+    connections_.erase(id.value);
+    --shared_.connections;
+    shared_.host.FromCore(seam::StreamClosed{id});
+  }
+
+  void DropOldestHandshake() {
+    Connection* oldest = nullptr;
+    for (auto& [id, c] : connections_) {
+      if (c->stage == Stage::kHandshake && (oldest == nullptr || c->id < oldest->id)) oldest = c.get();
+    }
+    if (oldest != nullptr) Drop(*oldest);
+  }
+
+  void LeaveAll() {
+    std::vector<Connection*> all;
+    for (auto& [id, c] : connections_) all.push_back(c.get());
+    for (Connection* c : all) {
+      if (c->stage != Stage::kFarewell) StartFarewell(*c);
+      Flush(*c);
+      Drop(*c);
+    }
+  }
+
+  Shared& shared_;
+  int epoll_ = -1, wake_ = -1;
+  std::thread thread_;
+  std::mutex inbox_mutex_;
+  std::vector<Order> inbox_, orders_;
+  std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
+  size_t handshakes_ = 0;
+  uint64_t now_us_ = 0;
+  Bytes buffer_;
+  bool stopping_ = false;
+};
+
+Edge::Edge(std::shared_ptr<TlsContext> context, seam::HostEndpoint& host, Adopt adopt, size_t threads)
+    : shared_(new Shared{std::move(context), host, std::move(adopt), {}, {}, {}, {}, 0, 0, 0}) {
+  for (size_t i = 0; i < (threads == 0 ? 1 : threads); ++i)
+    loops_.push_back(std::make_unique<Loop>(*shared_));
+}
+
+Edge::~Edge() { Stop(); }
+
+Status Edge::Start() {
+  shared_->ChooseFdRange();
+  for (auto& loop : loops_) HF_TRY_VOID(loop->Open());
+  for (auto& loop : loops_) loop->Run();
+  return Ok();
+}
+
+void Edge::FromHost(seam::HostToCore message) {
+  uint64_t stream = std::visit([](const auto& m) { return StreamOf(m); }, message);
+  if (stream != 0) {
+    loops_[stream % loops_.size()]->Post(std::move(message));
+  } else if (const auto* tick = std::get_if<seam::Tick>(&message)) {
+    for (auto& loop : loops_) loop->Post(seam::HostToCore(*tick));
+  }
+}
+
+void Edge::EndClient(const std::string& serial) {
+  for (auto& loop : loops_) loop->Post(EndClientOrder{serial});
+}
+
+void Edge::RefuseNew() { shared_->refuse_new = true; }
+
+void Edge::Stop() {
+  for (auto& loop : loops_) loop->Post(StopOrder{});
+  for (auto& loop : loops_) loop->Join();
+}
+
+size_t Edge::connections() const { return shared_->connections; }
+
+std::optional<Peer> Edge::Identify(int fd) const {
+  std::lock_guard lock(shared_->peers_mutex);
+  auto it = shared_->peers.find(fd);
+  if (it == shared_->peers.end()) return std::nullopt;
+  return it->second.peer;
+}
+
+}  // namespace holdfast::session

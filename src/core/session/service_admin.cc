@@ -1,0 +1,245 @@
+// The administrator's calls. All of them run on a pool of their own: they are rare, long, and block.
+#include <condition_variable>
+
+#include "core/session/pki.h"
+#include "core/session/service_internal.h"
+#include "holdfast/v1/admin.grpc.pb.h"
+
+namespace holdfast::session {
+namespace {
+
+using grpc::CallbackServerContext;
+using grpc::ServerUnaryReactor;
+
+constexpr size_t kVerifyLinesHeld = 1024;  // then verification waits for its reader
+
+class VerifyStream final : public grpc::ServerWriteReactor<v1::VerifyReply> {
+ public:
+  VerifyStream(Services& services, CallbackServerContext* context, bool require_fresh)
+      : services_(services), context_(context) {
+    if (!services_.admin.Submit([this, require_fresh] { Run(require_fresh); })) {
+      Finish(Failure(context_, Code::kOverloaded));
+    }
+  }
+  void OnWriteDone(bool ok) override {
+    std::unique_lock lock(mutex_);
+    writing_ = false;
+    if (!ok) cancelled_ = true;
+    changed_.notify_all();
+    Send();
+    FinishIfDone(lock);
+  }
+  void OnCancel() override {
+    std::lock_guard lock(mutex_);
+    cancelled_ = true;
+    changed_.notify_all();
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  void Run(bool require_fresh) {
+    Status status =
+        services_.backend.Verify(require_fresh, [this](const std::string& line) { AddLine(line); });
+    std::unique_lock lock(mutex_);
+    status_ = status;
+    verified_ = true;
+    FinishIfDone(lock);
+  }
+  void AddLine(const std::string& line) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return cancelled_ || lines_.size() < kVerifyLinesHeld; });
+    if (cancelled_) return;  // verification goes on to its end unheard
+    lines_.push_back(line);
+    Send();
+  }
+  void Send() {  // REQUIRES: mutex_ held
+    if (writing_ || cancelled_ || lines_.empty()) return;
+    reply_.clear_lines();
+    for (std::string& line : lines_) *reply_.add_lines() = std::move(line);
+    lines_.clear();
+    writing_ = true;
+    StartWrite(&reply_);
+  }
+  void FinishIfDone(std::unique_lock<std::mutex>& lock) {
+    if (!verified_ || writing_ || finished_ || (!lines_.empty() && !cancelled_)) return;
+    finished_ = true;
+    grpc::Status status = status_.has_value() ? grpc::Status::OK : Failure(context_, status_.code());
+    lock.unlock();
+    Finish(std::move(status));
+  }
+
+  Services& services_;
+  CallbackServerContext* context_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::string> lines_;
+  v1::VerifyReply reply_;
+  Status status_;
+  bool writing_ = false, cancelled_ = false, verified_ = false, finished_ = false;
+};
+
+class AdminService final : public v1::Admin::CallbackService {
+ public:
+  explicit AdminService(Services& services) : services_(services) {}
+
+  ServerUnaryReactor* Status(CallbackServerContext* context, const v1::StatusRequest*,
+                             v1::StatusReply* reply) override {
+    return OnPool(context, [this, reply] {
+      FillStatus(services_.backend.Status_(), reply);
+      reply->set_connections(services_.edge->connections());
+      return Ok();
+    });
+  }
+
+  ServerUnaryReactor* SaveState(CallbackServerContext* context, const v1::SaveStateRequest*,
+                                v1::SaveStateReply* reply) override {
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    services_.backend.SaveState([context, reactor, reply](const WriteReply& done) {
+      if (!done.status.has_value()) return reactor->Finish(Failure(context, done.status.code()));
+      reply->set_index(done.index.value);
+      reactor->Finish(grpc::Status::OK);
+    });
+    return reactor;
+  }
+
+  grpc::ServerWriteReactor<v1::VerifyReply>* Verify(CallbackServerContext* context,
+                                                    const v1::VerifyRequest* request) override {
+    return new VerifyStream(services_, context, request->require_fresh());
+  }
+
+  ServerUnaryReactor* ChangePassphrase(CallbackServerContext* context,
+                                       const v1::ChangePassphraseRequest* request,
+                                       v1::ChangePassphraseReply*) override {
+    auto old_passphrase = std::make_shared<SecretBytes>(AsBytes(request->old_passphrase()));
+    auto new_passphrase = std::make_shared<SecretBytes>(AsBytes(request->new_passphrase()));
+    // gRPC keeps copies of its own which we cannot reach; this one at least does not stay.
+    WipeString(request->old_passphrase());
+    WipeString(request->new_passphrase());
+    return OnPool(context, [this, old_passphrase, new_passphrase]() -> holdfast::Status {
+      if (new_passphrase->view().empty() || new_passphrase->view().size() > limits::kPassphraseBytesMax ||
+          old_passphrase->view().size() > limits::kPassphraseBytesMax) {
+        return Code::kInvalidArgument;
+      }
+      return services_.backend.ChangePassphrase(std::move(*old_passphrase), std::move(*new_passphrase));
+    });
+  }
+
+  ServerUnaryReactor* AddClient(CallbackServerContext* context, const v1::AddClientRequest* request,
+                                v1::AddClientReply* reply) override {
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    return StartOnPool(context, [this, context, reactor, request, reply] {
+      auto issued = Issue(request->name(), request->admin());
+      if (!issued) return reactor->Finish(Failure(context, issued.code()));
+      reply->set_serial(issued->serial);
+      reply->set_pem(ToText(issued->pem.view()));
+      reply->set_ca_pem(issued->ca_pem);
+      StoreClient({issued->serial, request->name(), request->admin(), false}, context, reactor);
+    });
+  }
+
+  ServerUnaryReactor* RevokeClient(CallbackServerContext* context, const v1::RevokeClientRequest* request,
+                                   v1::RevokeClientReply*) override {
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    auto client = services_.clients.Find(request->serial());
+    if (!client) {
+      reactor->Finish(Failure(context, Code::kNoClient));
+    } else {
+      client->revoked = true;
+      StoreClient(*client, context, reactor);
+    }
+    return reactor;
+  }
+
+  ServerUnaryReactor* ListClients(CallbackServerContext* context, const v1::ListClientsRequest*,
+                                  v1::ListClientsReply* reply) override {
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    for (const ClientInfo& info : services_.clients.All()) {
+      v1::Client* c = reply->add_clients();
+      c->set_serial(info.serial);
+      c->set_name(info.name);
+      c->set_admin(info.admin);
+      c->set_revoked(info.revoked);
+    }
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+ private:
+  static void WipeString(const std::string& s) { Wipe(const_cast<char*>(s.data()), s.size()); }
+
+  ServerUnaryReactor* StartOnPool(CallbackServerContext* context, WorkPool::Job job) {
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    if (!services_.admin.Submit(std::move(job))) reactor->Finish(Failure(context, Code::kOverloaded));
+    return reactor;
+  }
+  template <typename Work>
+  ServerUnaryReactor* OnPool(CallbackServerContext* context, Work work) {
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    return StartOnPool(context, [context, reactor, work]() mutable {
+      holdfast::Status status = work();
+      reactor->Finish(status.has_value() ? grpc::Status::OK : Failure(context, status.code()));
+    });
+  }
+
+  // The CA's key is read for the occasion and wiped behind it.
+  Result<IssuedClient> Issue(const std::string& name, bool admin) {
+    HF_TRY(auto cert, services_.backend.GetSystem(kCaCertRow));
+    HF_TRY(auto key, services_.backend.GetSystem(kCaKeyRow));
+    if (!cert || !key) return Code::kMissing;
+    auto issued = IssueClient(*cert, *key, name, admin, services_.random);
+    Wipe(key->data(), key->size());
+    return issued;
+  }
+
+  // Answers when the row is durable; only then do handshakes see it, and a revoked client's connections end.
+  void StoreClient(const ClientInfo& client, CallbackServerContext* context, ServerUnaryReactor* reactor) {
+    services_.backend.PutSystem({{std::string(kClientRowPrefix) + client.serial, EncodeClient(client)}},
+                                [this, client, context, reactor](const WriteReply& done) {
+                                  if (!done.status.has_value()) {
+                                    return reactor->Finish(Failure(context, done.status.code()));
+                                  }
+                                  services_.clients.Put(client);
+                                  if (client.revoked) services_.edge->EndClient(client.serial);
+                                  reactor->Finish(grpc::Status::OK);
+                                });
+  }
+
+  static void FillStatus(const StoreStatus& from, v1::StatusReply* to) {
+    to->set_store(from.store.bytes.data(), from.store.bytes.size());
+    to->set_member(from.member.bytes.data(), from.member.bytes.size());
+    to->set_term(from.term.value);
+    to->set_committed(from.committed.value);
+    to->set_applied(from.applied.value);
+    to->set_saved(from.saved.value);
+    to->set_save(from.save.value);
+    to->set_dirty_bytes(from.dirty_bytes);
+    to->set_cache_bytes(from.cache_bytes);
+    to->set_cache_bytes_max(from.cache_bytes_max);
+    to->set_segments(from.segments);
+    to->set_segment_bytes(from.segment_bytes);
+    to->set_live_bytes(from.live_bytes);
+    to->set_full(from.full);
+    to->set_failed(static_cast<uint32_t>(from.failed));
+    to->set_freshness(from.freshness);
+    auto& metrics = *to->mutable_metrics();
+    metrics["waves"] = from.kernel.waves;
+    metrics["entries"] = from.kernel.entries;
+    metrics["wave_bytes"] = from.kernel.wave_bytes;
+    metrics["overloaded"] = from.kernel.overloaded;
+    metrics["saves"] = from.kernel.saves;
+    metrics["full_retries"] = from.kernel.full_retries;
+    metrics["commit_us_ewma"] = from.kernel.commit_us_ewma;
+    metrics["pending_bytes"] = from.kernel.pending_bytes;
+    metrics["in_flight"] = from.kernel.in_flight;
+  }
+
+  Services& services_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> NewAdminService(Services& services) {
+  return std::make_unique<AdminService>(services);
+}
+
+}  // namespace holdfast::session

@@ -1,0 +1,249 @@
+#include <grpc/support/time.h>
+
+#include <charconv>
+
+#include "core/session/service_internal.h"
+#include "crypto/hash.h"
+
+namespace holdfast::session {
+
+// No default: a new code does not compile until somebody has decided.
+grpc::StatusCode GrpcCode(Code code) {
+  switch (code) {
+    case Code::kInternal:
+    case Code::kNoRandomness:
+    case Code::kIo:
+    case Code::kCrashed:
+    case Code::kAlien:
+    case Code::kTermExhausted:
+    case Code::kKdfBounds:
+    case Code::kNoKey:
+      return grpc::StatusCode::INTERNAL;
+    case Code::kMalformed:
+    case Code::kAuthFailed:
+    case Code::kChecksum:
+    case Code::kForeign:
+    case Code::kTorn:
+    case Code::kTampered:
+    case Code::kMissing:
+    case Code::kRolledBack:
+    case Code::kForked:
+    case Code::kBothSlotsBad:
+    case Code::kFreshnessUnproven:
+      return grpc::StatusCode::DATA_LOSS;
+    case Code::kTooLarge:
+    case Code::kInvalidArgument:
+    case Code::kKeySize:
+    case Code::kValueSize:
+    case Code::kBatchSize:
+    case Code::kTableName:
+    case Code::kCompareNeedsDurable:
+    case Code::kBadUrl:
+    case Code::kUsage:
+    case Code::kBadConfig:
+    case Code::kPassphraseFileMode:
+    case Code::kNoPassphrase:
+    case Code::kBadInput:
+      return grpc::StatusCode::INVALID_ARGUMENT;
+    case Code::kUnsupported:
+      return grpc::StatusCode::UNIMPLEMENTED;
+    case Code::kCancelled:
+      return grpc::StatusCode::CANCELLED;
+    case Code::kDeadline:
+      return grpc::StatusCode::DEADLINE_EXCEEDED;
+    case Code::kUnknownFormat:
+    case Code::kReadOnly:
+    case Code::kInUse:
+    case Code::kNotEmpty:
+    case Code::kNoStore:
+    case Code::kFenced:
+    case Code::kNotLeader:
+    case Code::kSessionTooOld:
+      return grpc::StatusCode::FAILED_PRECONDITION;
+    case Code::kWrongPassphrase:
+    case Code::kPermission:
+      return grpc::StatusCode::PERMISSION_DENIED;
+    case Code::kNotFound:
+    case Code::kNoTable:
+    case Code::kNoClient:
+      return grpc::StatusCode::NOT_FOUND;
+    case Code::kExists:
+    case Code::kTableExists:
+      return grpc::StatusCode::ALREADY_EXISTS;
+    case Code::kVersionMismatch:
+    case Code::kConflict:
+    case Code::kBlockLimit:
+      return grpc::StatusCode::ABORTED;
+    case Code::kFull:
+    case Code::kOverloaded:
+    case Code::kTooManyTables:
+    case Code::kTooManyPins:
+      return grpc::StatusCode::RESOURCE_EXHAUSTED;
+    case Code::kPoisoned:
+    case Code::kUnreachable:
+    case Code::kStopping:
+    case Code::kServerUnreachable:
+      return grpc::StatusCode::UNAVAILABLE;
+    case Code::kSnapshotTooOld:
+      return grpc::StatusCode::OUT_OF_RANGE;
+    case Code::kRevoked:
+    case Code::kUnauthenticated:
+      return grpc::StatusCode::UNAUTHENTICATED;
+  }
+  return grpc::StatusCode::INTERNAL;
+}
+
+grpc::Status Failure(grpc::CallbackServerContext* context, Code code, uint64_t detail) {
+  context->AddTrailingMetadata("holdfast-code", std::to_string(static_cast<unsigned>(code)));
+  if (detail != 0 || code == Code::kConflict)
+    context->AddTrailingMetadata("holdfast-detail", std::to_string(detail));
+  return {GrpcCode(code), std::string(CodeName(code)) + ": " + std::string(CodeText(code))};
+}
+
+uint64_t RemainingMs(const grpc::CallbackServerContext& context) {
+  gpr_timespec deadline = context.raw_deadline();
+  if (gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) == 0) return kWaitMillisecondsMax;
+  int64_t left = gpr_time_to_millis(gpr_time_sub(deadline, gpr_now(deadline.clock_type)));
+  if (left <= 0) return 0;
+  return static_cast<uint64_t>(left) < kWaitMillisecondsMax ? static_cast<uint64_t>(left)
+                                                            : kWaitMillisecondsMax;
+}
+
+std::string SerialOf(const Services& services, const grpc::CallbackServerContext& context) {
+  std::string peer = context.peer();  // "fd:12"
+  int fd = -1;
+  if (!peer.starts_with("fd:")) return {};
+  std::from_chars(peer.data() + 3, peer.data() + peer.size(), fd);
+  auto found = services.edge->Identify(fd);
+  return found ? found->serial : std::string();
+}
+
+kernel::Wait WaitOf(v1::Wait wait) {
+  return wait == v1::WAIT_NONE ? kernel::Wait::kNone : kernel::Wait::kDurable;
+}
+
+void FillReply(const WriteReply& from, v1::WriteReply* to) {
+  to->set_term(from.term.value);
+  to->set_index(from.index.value);
+  to->set_reached(from.reached == kernel::Wait::kNone ? v1::WAIT_NONE : v1::WAIT_DURABLE);
+}
+
+Result<kernel::Batch> BatchOf(Backend& backend, const v1::PutRequest& request) {
+  kernel::Batch batch;
+  kernel::Operation& op = batch.operations.emplace_back();
+  HF_TRY(op.table, backend.FindTable(request.table()));
+  op.kind = kernel::OperationKind::kPut;
+  op.key = ToBytes(request.key());
+  op.value = ToBytes(request.value());
+  return batch;
+}
+
+Result<kernel::Batch> BatchOf(Backend& backend, const v1::DeleteRequest& request) {
+  kernel::Batch batch;
+  kernel::Operation& op = batch.operations.emplace_back();
+  HF_TRY(op.table, backend.FindTable(request.table()));
+  op.kind = kernel::OperationKind::kDelete;
+  op.key = ToBytes(request.key());
+  return batch;
+}
+
+namespace {
+
+// Most batches speak of one table: its name is looked up once.
+class TableNames {
+ public:
+  explicit TableNames(Backend& backend) : backend_(backend) {}
+  Result<TableId> Find(const std::string& name) {
+    if (known_ && name == name_) return id_;
+    HF_TRY(id_, backend_.FindTable(name));
+    name_ = name;
+    known_ = true;
+    return id_;
+  }
+
+ private:
+  Backend& backend_;
+  std::string name_;
+  TableId id_;
+  bool known_ = false;
+};
+
+Status FillCompare(const v1::Compare& from, kernel::Compare& to) {
+  to.key = ToBytes(from.key());
+  switch (from.condition_case()) {
+    case v1::Compare::kAbsent:
+      to.kind = kernel::CompareKind::kAbsent;
+      return from.absent() ? Ok() : Status(Code::kInvalidArgument);
+    case v1::Compare::kPresent:
+      to.kind = kernel::CompareKind::kPresent;
+      return from.present() ? Ok() : Status(Code::kInvalidArgument);
+    case v1::Compare::kEquals:
+      to.kind = kernel::CompareKind::kEquals;
+      to.value_sha256 = crypto::Sha256(AsBytes(from.equals()));
+      return Ok();
+    case v1::Compare::CONDITION_NOT_SET:
+      break;
+  }
+  return Code::kInvalidArgument;
+}
+
+Status FillOperation(const v1::Operation& from, kernel::Operation& to) {
+  to.key = ToBytes(from.key());
+  switch (from.change_case()) {
+    case v1::Operation::kPut:
+      to.kind = kernel::OperationKind::kPut;
+      to.value = ToBytes(from.put());
+      return Ok();
+    case v1::Operation::kDelete:
+      to.kind = kernel::OperationKind::kDelete;
+      return from.delete_() ? Ok() : Status(Code::kInvalidArgument);
+    case v1::Operation::kDeleteUntil:
+      to.kind = kernel::OperationKind::kDeleteRange;
+      to.end = ToBytes(from.delete_until());
+      return Ok();
+    case v1::Operation::CHANGE_NOT_SET:
+      break;
+  }
+  return Code::kInvalidArgument;
+}
+
+}  // namespace
+
+Result<kernel::Batch> BatchOf(Backend& backend, const v1::BatchRequest& request) {
+  // Before anything is copied: a message of 20 MiB can hold millions of empty operations.
+  if (static_cast<size_t>(request.operations_size()) > limits::kBatchOpsMax ||
+      static_cast<size_t>(request.compares_size()) > limits::kBatchOpsMax) {
+    return Code::kBatchSize;
+  }
+  kernel::Batch batch;
+  TableNames names(backend);
+  batch.compares.reserve(static_cast<size_t>(request.compares_size()));
+  batch.operations.reserve(static_cast<size_t>(request.operations_size()));
+  for (const auto& from : request.compares()) {
+    kernel::Compare& compare = batch.compares.emplace_back();
+    HF_TRY(compare.table, names.Find(from.table()));
+    HF_TRY_VOID(FillCompare(from, compare));
+  }
+  for (const auto& from : request.operations()) {
+    kernel::Operation& op = batch.operations.emplace_back();
+    HF_TRY(op.table, names.Find(from.table()));
+    HF_TRY_VOID(FillOperation(from, op));
+  }
+  return batch;
+}
+
+Result<v1::GetReply> ReadOne(Backend& backend, const v1::GetRequest& request, LogIndex at_least,
+                             uint64_t timeout_ms) {
+  if (request.key().empty() || request.key().size() > limits::kKeyBytesMax) return Code::kKeySize;
+  HF_TRY(TableId table, backend.FindTable(request.table()));
+  if (at_least.value < request.at_least()) at_least = LogIndex(request.at_least());
+  LogIndex index = backend.AppliedIndex();  // asked first: what is read is of this state or a later one
+  HF_TRY(auto value, backend.Get(table, AsBytes(request.key()), at_least, timeout_ms));
+  v1::GetReply reply;
+  reply.set_found(value.has_value());
+  if (value) reply.set_value(value->data(), value->size());
+  reply.set_index(index < at_least ? at_least.value : index.value);
+  return reply;
+}
+
+}  // namespace holdfast::session

@@ -1,0 +1,63 @@
+// What the gRPC services share.
+#ifndef HOLDFAST_CORE_SESSION_SERVICE_INTERNAL_H_
+#define HOLDFAST_CORE_SESSION_SERVICE_INTERNAL_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <string>
+
+#include "core/session/backend.h"
+#include "core/session/clients.h"
+#include "core/session/edge.h"
+#include "core/session/work_pool.h"
+#include "crypto/random.h"
+#include "holdfast/v1/kv.grpc.pb.h"
+
+namespace holdfast::session {
+
+namespace v1 = ::holdfast::v1;
+
+struct Services {
+  Backend& backend;
+  crypto::Random& random;
+  Clients& clients;
+  WorkPool& reads;  // Get, Scan, Watch
+  WorkPool& admin;  // Verify and the like, so that a long one keeps no reader waiting
+  std::unique_ptr<Edge>& edge;
+};
+
+inline constexpr size_t kMessageBytesMax = 20u << 20;     // the largest batch and its framing
+inline constexpr size_t kReplyBytesTarget = 256u << 10;   // of one message in a stream; one row may exceed it
+inline constexpr uint64_t kWaitMillisecondsMax = 60'000;  // of a call without a deadline
+
+// The one mapping from our codes to gRPC's.
+grpc::StatusCode GrpcCode(Code code);
+// Status with message "kName: text"; numbers go into the trailing metadata.
+grpc::Status Failure(grpc::CallbackServerContext* context, Code code, uint64_t detail = 0);
+uint64_t RemainingMs(const grpc::CallbackServerContext& context);  // at most kWaitMillisecondsMax
+// The client's serial; empty when the connection has just ended.
+std::string SerialOf(const Services& services, const grpc::CallbackServerContext& context);
+
+kernel::Wait WaitOf(v1::Wait wait);
+void FillReply(const WriteReply& from, v1::WriteReply* to);
+// Tables by name to batches by id. kNoTable, kInvalidArgument (a compare without condition, an operation
+// without change).
+Result<kernel::Batch> BatchOf(Backend& backend, const v1::PutRequest& request);
+Result<kernel::Batch> BatchOf(Backend& backend, const v1::DeleteRequest& request);
+Result<kernel::Batch> BatchOf(Backend& backend, const v1::BatchRequest& request);
+Result<v1::GetReply> ReadOne(Backend& backend, const v1::GetRequest& request, LogIndex at_least,
+                             uint64_t timeout_ms);
+
+grpc::ServerWriteReactor<v1::ScanReply>* NewScan(Services& services, grpc::CallbackServerContext* context,
+                                                 const v1::ScanRequest* request);
+grpc::ServerWriteReactor<v1::WatchReply>* NewWatch(Services& services, grpc::CallbackServerContext* context,
+                                                   const v1::WatchRequest* request);
+grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionReply>* NewSessionStream(
+    Services& services, grpc::CallbackServerContext* context);
+std::unique_ptr<grpc::Service> NewKvService(Services& services);
+std::unique_ptr<grpc::Service> NewAdminService(Services& services);
+
+}  // namespace holdfast::session
+
+#endif  // HOLDFAST_CORE_SESSION_SERVICE_INTERNAL_H_

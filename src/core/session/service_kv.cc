@@ -1,0 +1,131 @@
+// The unary calls of Kv. Nothing here blocks: writes are answered by their completion, reads run on the pool.
+#include "core/session/service_internal.h"
+
+namespace holdfast::session {
+namespace {
+
+using grpc::CallbackServerContext;
+using grpc::ServerUnaryReactor;
+
+class KvService final : public v1::Kv::CallbackService {
+ public:
+  explicit KvService(Services& services) : services_(services) {}
+
+  ServerUnaryReactor* Get(CallbackServerContext* context, const v1::GetRequest* request,
+                          v1::GetReply* reply) override {
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    auto job = [this, context, request, reply, reactor] {
+      if (context->IsCancelled()) return reactor->Finish(Failure(context, Code::kCancelled));
+      auto read = ReadOne(services_.backend, *request, LogIndex(), RemainingMs(*context));
+      if (!read) return reactor->Finish(Failure(context, read.code()));
+      *reply = std::move(read).value();
+      reactor->Finish(grpc::Status::OK);
+    };
+    if (!services_.reads.Submit(std::move(job))) reactor->Finish(Failure(context, Code::kOverloaded));
+    return reactor;
+  }
+
+  ServerUnaryReactor* Put(CallbackServerContext* context, const v1::PutRequest* request,
+                          v1::WriteReply* reply) override {
+    return Write(context, *request, reply);
+  }
+  ServerUnaryReactor* Delete(CallbackServerContext* context, const v1::DeleteRequest* request,
+                             v1::WriteReply* reply) override {
+    return Write(context, *request, reply);
+  }
+  ServerUnaryReactor* Batch(CallbackServerContext* context, const v1::BatchRequest* request,
+                            v1::WriteReply* reply) override {
+    return Write(context, *request, reply);
+  }
+  ServerUnaryReactor* Sync(CallbackServerContext* context, const v1::SyncRequest*,
+                           v1::WriteReply* reply) override {
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    services_.backend.Sync(Answer(context, reply));
+    return reactor;
+  }
+
+  ServerUnaryReactor* CreateTable(CallbackServerContext* context, const v1::CreateTableRequest* request,
+                                  v1::WriteReply* reply) override {
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    tree::Descriptor d;
+    d.name = request->table();
+    d.inline_values = !request->never_inline();
+    if (request->leaf_rows_max() > limits::kOrderMax || request->inner_children_max() > limits::kOrderMax) {
+      reactor->Finish(Failure(context, Code::kInvalidArgument));
+      return reactor;
+    }
+    if (request->leaf_rows_max() != 0) d.leaf_rows_max = static_cast<uint16_t>(request->leaf_rows_max());
+    if (request->inner_children_max() != 0)
+      d.inner_children_max = static_cast<uint16_t>(request->inner_children_max());
+    services_.backend.CreateTable(d, Answer(context, reply));
+    return reactor;
+  }
+  ServerUnaryReactor* DropTable(CallbackServerContext* context, const v1::DropTableRequest* request,
+                                v1::WriteReply* reply) override {
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    services_.backend.DropTable(request->table(), Answer(context, reply));
+    return reactor;
+  }
+  ServerUnaryReactor* ListTables(CallbackServerContext* context, const v1::ListTablesRequest*,
+                                 v1::ListTablesReply* reply) override {
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    for (const TableInfo& table : services_.backend.ListTables()) {
+      if (table.descriptor.name.empty()) continue;  // system tables
+      v1::TableInfo* info = reply->add_tables();
+      info->set_table(table.descriptor.name);
+      info->set_id(table.id.bytes.data(), table.id.bytes.size());
+      info->set_rows(table.rows);
+      info->set_never_inline(!table.descriptor.inline_values);
+      info->set_leaf_rows_max(table.descriptor.leaf_rows_max);
+      info->set_inner_children_max(table.descriptor.inner_children_max);
+    }
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+  grpc::ServerWriteReactor<v1::ScanReply>* Scan(CallbackServerContext* context,
+                                                const v1::ScanRequest* request) override {
+    return NewScan(services_, context, request);
+  }
+  grpc::ServerWriteReactor<v1::WatchReply>* Watch(CallbackServerContext* context,
+                                                  const v1::WatchRequest* request) override {
+    return NewWatch(services_, context, request);
+  }
+  grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionReply>* Session(
+      CallbackServerContext* context) override {
+    return NewSessionStream(services_, context);
+  }
+
+ private:
+  // Context and reply live until the reactor has finished, and only this finishes it.
+  static WriteDone Answer(CallbackServerContext* context, v1::WriteReply* reply) {
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    return [context, reply, reactor](const WriteReply& done) {
+      if (!done.status.has_value()) return reactor->Finish(Failure(context, done.status.code(), done.detail));
+      FillReply(done, reply);
+      reactor->Finish(grpc::Status::OK);
+    };
+  }
+
+  template <typename Request>
+  ServerUnaryReactor* Write(CallbackServerContext* context, const Request& request, v1::WriteReply* reply) {
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    auto batch = BatchOf(services_.backend, request);
+    if (batch) {
+      services_.backend.Write(std::move(batch).value(), WaitOf(request.wait()), Answer(context, reply));
+    } else {
+      reactor->Finish(Failure(context, batch.code()));
+    }
+    return reactor;
+  }
+
+  Services& services_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> NewKvService(Services& services) {
+  return std::make_unique<KvService>(services);
+}
+
+}  // namespace holdfast::session

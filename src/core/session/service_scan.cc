@@ -1,0 +1,106 @@
+// Scan: one snapshot, read piece by piece; the next piece is read when gRPC has taken the last one, so a slow
+// reader holds one piece, its snapshot, and no thread.
+#include "core/session/service_internal.h"
+
+namespace holdfast::session {
+namespace {
+
+constexpr size_t kRowsPerPiece = 4096;
+
+class Scan final : public grpc::ServerWriteReactor<v1::ScanReply> {
+ public:
+  Scan(Services& services, grpc::CallbackServerContext* context, const v1::ScanRequest* request)
+      : services_(services), context_(context), request_(*request) {
+    if (!services_.reads.Submit([this] { Begin(); })) Finish(Failure(context_, Code::kOverloaded));
+  }
+  void OnWriteDone(bool ok) override {
+    if (!ok) return Finish(Failure(context_, Code::kCancelled));
+    if (ended_) return Finish(grpc::Status::OK);
+    services_.reads.Continue([this] { Next(); });
+  }
+  // Whoever runs the next step sees that it is cancelled and finishes.
+  void OnCancel() override {}
+  void OnDone() override { delete this; }
+
+ private:
+  void Begin() {
+    Status status = Open();
+    if (!status.has_value()) return Finish(Failure(context_, status.code()));
+    reply_.set_index(snapshot_->index().value);
+    Next();
+  }
+
+  Status Open() {
+    if (request_.prefix().size() > limits::kKeyBytesMax) return Code::kKeySize;
+    HF_TRY(table_, services_.backend.FindTable(request_.table()));
+    HF_TRY(snapshot_, services_.backend.TakeSnapshot(LogIndex(request_.at_least()), RemainingMs(*context_)));
+    left_ = request_.limit() == 0 ? UINT64_MAX : request_.limit();
+    from_ = ToBytes(request_.from());
+    until_ = ToBytes(request_.until());
+    ByteView prefix = AsBytes(request_.prefix());
+    if (Compare(from_, prefix) < 0) from_ = ToBytes(prefix);
+    Bytes behind = BehindPrefix(prefix);
+    if (!behind.empty() && (until_.empty() || Compare(behind, until_) < 0)) until_ = behind;
+    ended_ = !until_.empty() && Compare(from_, until_) >= 0;
+    return Ok();
+  }
+
+  // The first key behind all that begin with `prefix`; empty: there is none.
+  static Bytes BehindPrefix(ByteView prefix) {
+    Bytes key = ToBytes(prefix);
+    while (!key.empty() && key.back() == 0xFF) key.pop_back();
+    if (!key.empty()) ++key.back();
+    return key;
+  }
+
+  void Next() {
+    if (context_->IsCancelled()) return Finish(Failure(context_, Code::kCancelled));
+    reply_.clear_rows();
+    if (!ended_) {
+      size_t max_rows = left_ < kRowsPerPiece ? static_cast<size_t>(left_) : kRowsPerPiece;
+      auto rows = snapshot_->Scan(table_, from_, until_, request_.reverse(), max_rows, kReplyBytesTarget);
+      if (!rows) return Finish(Failure(context_, rows.code()));
+      Take(*rows);
+    }
+    if (ended_) snapshot_.reset();  // the pin, as soon as may be
+    if (ended_ && reply_.rows().empty() && !first_) return Finish(grpc::Status::OK);
+    first_ = false;
+    StartWrite(&reply_);
+  }
+
+  void Take(std::vector<Row>& rows) {
+    for (Row& row : rows) {
+      v1::Row* to = reply_.add_rows();
+      to->set_key(row.key.data(), row.key.size());
+      to->set_value(row.value.data(), row.value.size());
+    }
+    left_ -= rows.size();
+    ended_ = rows.empty() || left_ == 0;
+    if (rows.empty()) return;
+    if (request_.reverse()) {
+      until_ = std::move(rows.back().key);
+    } else {
+      from_ = std::move(rows.back().key);
+      from_.push_back(0);  // the next possible key
+    }
+  }
+
+  Services& services_;
+  grpc::CallbackServerContext* context_;
+  const v1::ScanRequest& request_;
+  v1::ScanReply reply_;
+  TableId table_;
+  std::unique_ptr<Snapshot> snapshot_;
+  Bytes from_, until_;
+  uint64_t left_ = 0;
+  bool ended_ = false, first_ = true;
+};
+
+}  // namespace
+
+grpc::ServerWriteReactor<v1::ScanReply>* NewScan(Services& services, grpc::CallbackServerContext* context,
+                                                 const v1::ScanRequest* request) {
+  return new Scan(services, context, request);
+}
+
+}  // namespace holdfast::session

@@ -1,0 +1,311 @@
+// The Session stream: many operations outstanding on one connection.
+//
+//   read ──> request_ ──TakeOperations──> writes: Backend::Write in the order they came
+//             (no further read while       reads:  wait for the writes before them, then run on the pool
+//              too much is unanswered)                 │
+//   write <── results_ <── answers, in the order they finish
+//
+// Bounded: limits::kStreamOpsOutstandingMax operations and kWriteBytesMax bytes of writes unanswered; reads
+// start only while less than limits::kConnectionBytesMax of answers wait to be sent.
+#include <deque>
+#include <optional>
+#include <set>
+
+#include "core/session/service_internal.h"
+
+namespace holdfast::session {
+namespace {
+
+constexpr size_t kWriteBytesMax = 8u << 20;  // one larger write may be alone
+constexpr size_t kReadersMax = 2;            // pool threads that one stream may occupy
+
+class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionReply>,
+                            public std::enable_shared_from_this<SessionStream> {
+ public:
+  SessionStream(Services& services, grpc::CallbackServerContext* context)
+      : services_(services), context_(context) {}
+
+  void Begin() {
+    self_ = shared_from_this();
+    StartRead(&request_);
+  }
+
+  void OnReadDone(bool ok) override {
+    {
+      std::lock_guard lock(mutex_);
+      reading_ = false;
+      if (ok) {
+        next_operation_ = 0;
+      } else {
+        request_.Clear();
+        half_closed_ = true;
+      }
+    }
+    Go();
+  }
+  void OnWriteDone(bool ok) override {
+    {
+      std::lock_guard lock(mutex_);
+      writing_ = false;
+      result_bytes_ -= writing_bytes_;
+      writing_bytes_ = 0;
+    }
+    if (!ok) return End(Code::kCancelled);
+    Go();
+  }
+  void OnCancel() override { End(Code::kCancelled); }
+  void OnDone() override { self_.reset(); }
+
+ private:
+  struct Read {
+    v1::SessionOperation operation;
+    uint64_t after = 0;  // runs when all writes up to this ordinal are answered
+  };
+
+  // Does everything that can be done. One thread at a time; what others want meanwhile is done by the one
+  // inside.
+  void Go() {
+    std::unique_lock lock(mutex_);
+    if (going_) {
+      go_again_ = true;
+      return;
+    }
+    going_ = true;
+    do {
+      go_again_ = false;
+      while (!ended_ && MayTake()) {
+        v1::SessionOperation operation = std::move(*request_.mutable_operations(next_operation_++));
+        lock.unlock();
+        Take(std::move(operation));
+        lock.lock();
+      }
+      StartReaders();
+      SendResults();
+      if (!ended_ && !half_closed_ && !reading_ && next_operation_ >= request_.operations_size()) {
+        reading_ = true;
+        request_.Clear();
+        next_operation_ = 0;
+        StartRead(&request_);
+      }
+    } while (go_again_ && !ended_);
+    going_ = false;
+    bool finished = !ended_ && half_closed_ && outstanding_ == 0 && results_.empty() && !writing_;
+    lock.unlock();
+    if (finished) End(std::nullopt);
+  }
+
+  bool MayTake() const {
+    return !reading_ && next_operation_ < request_.operations_size() && !opening_ &&
+           outstanding_ < limits::kStreamOpsOutstandingMax &&
+           (write_bytes_ == 0 || write_bytes_ < kWriteBytesMax);
+  }
+
+  void Take(v1::SessionOperation operation) {
+    bool is_open = operation.operation_case() == v1::SessionOperation::kOpen;
+    if (is_open == (session_ != 0)) return End(Code::kInvalidArgument);
+    switch (operation.operation_case()) {
+      case v1::SessionOperation::kOpen:
+        return Open(operation);
+      case v1::SessionOperation::kGet: {
+        std::lock_guard lock(mutex_);
+        ++outstanding_;
+        reads_.push_back({std::move(operation), writes_taken_});
+        return;
+      }
+      case v1::SessionOperation::kPut:
+        return Write(operation, operation.put());
+      case v1::SessionOperation::kDelete:
+        return Write(operation, operation.delete_());
+      case v1::SessionOperation::kBatch:
+        return Write(operation, operation.batch());
+      case v1::SessionOperation::kSync:
+        return services_.backend.Sync(AdmitWrite(operation.id(), 0));
+      case v1::SessionOperation::OPERATION_NOT_SET:
+        return End(Code::kInvalidArgument);
+    }
+  }
+
+  void Open(const v1::SessionOperation& operation) {
+    uint64_t id = operation.id(), resumed = operation.open().session();
+    {
+      std::lock_guard lock(mutex_);
+      ++outstanding_;
+      opening_ = true;
+    }
+    auto opened = [self = shared_from_this(), id](const WriteReply& done) {
+      v1::SessionResult result;
+      result.set_id(id);
+      {
+        std::lock_guard lock(self->mutex_);
+        self->opening_ = false;
+        if (done.status.has_value()) {
+          self->session_ = done.index.value;
+          self->at_least_ = done.index;
+          result.set_session(done.index.value);
+        } else {
+          result.set_code(static_cast<uint32_t>(done.status.code()));
+        }
+      }
+      self->Answer(std::move(result));
+    };
+    // A session that is resumed is looked for by its first write: only the log knows what it has forgotten.
+    if (resumed != 0) return opened({Ok(), Term(), LogIndex(resumed), kernel::Wait::kDurable, 0});
+    std::string serial = SerialOf(services_, *context_);
+    if (serial.empty()) return End(Code::kUnauthenticated);
+    services_.backend.OpenSession(serial, std::move(opened));
+  }
+
+  // Counts a write as unanswered; its completion answers it.
+  WriteDone AdmitWrite(uint64_t id, size_t bytes) {
+    uint64_t ordinal;
+    {
+      std::lock_guard lock(mutex_);
+      ++outstanding_;
+      write_bytes_ += bytes;
+      ordinal = ++writes_taken_;
+      writes_unanswered_.insert(ordinal);
+    }
+    return [self = shared_from_this(), id, bytes, ordinal](const WriteReply& done) {
+      v1::SessionResult result;
+      result.set_id(id);
+      result.set_detail(done.detail);
+      {
+        std::lock_guard lock(self->mutex_);
+        self->write_bytes_ -= bytes;
+        self->writes_unanswered_.erase(ordinal);
+        if (done.status.has_value() && self->at_least_ < done.index) self->at_least_ = done.index;
+      }
+      if (done.status.has_value()) {
+        FillReply(done, result.mutable_write());
+      } else {
+        result.set_code(static_cast<uint32_t>(done.status.code()));
+      }
+      self->Answer(std::move(result));
+    };
+  }
+
+  template <typename Request>
+  void Write(const v1::SessionOperation& operation, const Request& request) {
+    WriteDone done = AdmitWrite(operation.id(), operation.ByteSizeLong());
+    WriteReply refusal;
+    // Sequences that do not rise could not be told from retries.
+    if (operation.sequence() <= last_sequence_) {
+      refusal.status = Code::kInvalidArgument;
+      return done(refusal);
+    }
+    last_sequence_ = operation.sequence();
+    auto batch = BatchOf(services_.backend, request);
+    if (!batch) {
+      refusal.status = batch.error();
+      return done(refusal);
+    }
+    batch->session = session_;
+    batch->sequence = operation.sequence();
+    services_.backend.Write(std::move(batch).value(), WaitOf(request.wait()), std::move(done));
+  }
+
+  bool ReadMayRun() const {
+    return !reads_.empty() && result_bytes_ < limits::kConnectionBytesMax &&
+           (writes_unanswered_.empty() || *writes_unanswered_.begin() > reads_.front().after);
+  }
+
+  // REQUIRES: mutex_ held.
+  void StartReaders() {
+    if (ended_ || readers_ >= kReadersMax || !ReadMayRun()) return;
+    ++readers_;
+    services_.reads.Continue([self = shared_from_this()] { self->RunReads(); });
+  }
+
+  void RunReads() {
+    for (;;) {
+      Read read;
+      LogIndex at_least;
+      {
+        std::lock_guard lock(mutex_);
+        if (ended_ || !ReadMayRun()) {
+          --readers_;
+          return;
+        }
+        read = std::move(reads_.front());
+        reads_.pop_front();
+        at_least = at_least_;
+      }
+      v1::SessionResult result;
+      result.set_id(read.operation.id());
+      auto got = ReadOne(services_.backend, read.operation.get(), at_least, RemainingMs(*context_));
+      if (got) {
+        *result.mutable_get() = std::move(got).value();
+      } else {
+        result.set_code(static_cast<uint32_t>(got.code()));
+      }
+      Answer(std::move(result));
+    }
+  }
+
+  // Any thread.
+  void Answer(v1::SessionResult result) {
+    {
+      std::lock_guard lock(mutex_);
+      --outstanding_;
+      if (ended_) return;
+      result_bytes_ += result.ByteSizeLong();
+      results_.push_back(std::move(result));
+    }
+    Go();
+  }
+
+  // REQUIRES: mutex_ held.
+  void SendResults() {
+    if (ended_ || writing_ || results_.empty()) return;
+    reply_.clear_results();
+    while (!results_.empty() && writing_bytes_ < kReplyBytesTarget) {
+      writing_bytes_ += results_.front().ByteSizeLong();
+      *reply_.add_results() = std::move(results_.front());
+      results_.pop_front();
+    }
+    writing_ = true;
+    StartWrite(&reply_);
+  }
+
+  void End(std::optional<Code> why) {
+    {
+      std::lock_guard lock(mutex_);
+      if (ended_) return;
+      ended_ = true;
+    }
+    Finish(why ? Failure(context_, *why) : grpc::Status::OK);
+  }
+
+  Services& services_;
+  grpc::CallbackServerContext* context_;
+  std::shared_ptr<SessionStream> self_;  // until gRPC is done with us
+
+  // Only the thread inside Go() touches these two.
+  uint64_t last_sequence_ = 0;
+  uint64_t session_ = 0;  // its index; written before opening_ is cleared
+
+  std::mutex mutex_;
+  bool going_ = false, go_again_ = false, reading_ = true, writing_ = false, opening_ = false,
+       half_closed_ = false, ended_ = false;
+  v1::SessionRequest request_;
+  int next_operation_ = 0;
+  size_t outstanding_ = 0, write_bytes_ = 0, readers_ = 0;
+  uint64_t writes_taken_ = 0;
+  std::set<uint64_t> writes_unanswered_;
+  LogIndex at_least_;  // the session's own last write (rule H1)
+  std::deque<Read> reads_;
+  std::deque<v1::SessionResult> results_;
+  size_t result_bytes_ = 0, writing_bytes_ = 0;
+  v1::SessionReply reply_;
+};
+
+}  // namespace
+
+grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionReply>* NewSessionStream(
+    Services& services, grpc::CallbackServerContext* context) {
+  auto stream = std::make_shared<SessionStream>(services, context);
+  stream->Begin();
+  return stream.get();
+}
+
+}  // namespace holdfast::session

@@ -1,0 +1,271 @@
+#include "sdk/client.h"
+
+#include <cstdlib>
+
+#include "holdfast/v1/admin.grpc.pb.h"
+#include "sdk/rpc_internal.h"
+
+namespace holdfast::sdk {
+
+struct Client::State {
+  std::unique_ptr<v1::Kv::Stub> stub;
+  uint64_t timeout_ms;
+};
+
+namespace {
+
+// One unary call: sets the timeout, translates the failure.
+template <typename Stub, typename Request, typename Reply>
+Result<Reply> Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Reply*),
+                   const Request& request, uint64_t timeout_ms, uint64_t* detail = nullptr) {
+  grpc::ClientContext context;
+  SetTimeout(context, timeout_ms);
+  Reply reply;
+  grpc::Status status = (stub.*method)(&context, request, &reply);
+  if (status.ok()) return reply;
+  const auto& metadata = context.GetServerTrailingMetadata();
+  if (auto it = metadata.find("holdfast-detail"); detail != nullptr && it != metadata.end()) {
+    *detail = std::strtoull(std::string(it->second.data(), it->second.size()).c_str(), nullptr, 10);
+  }
+  return CodeOf(status, context);
+}
+
+Result<Written> ToWritten(Result<v1::WriteReply> reply) {
+  if (!reply) return reply.error();
+  return FromProto(*reply);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Client>> Client::Connect(const ClientConfig& config) {
+  HF_TRY(auto channel, OpenUserChannel(config));
+  return std::make_unique<Client>(std::move(channel));
+}
+
+Client::Client(std::shared_ptr<Channel> channel, uint64_t timeout_ms)
+    : channel_(std::move(channel)), s_(new State{v1::Kv::NewStub(channel_->grpc_channel), timeout_ms}) {}
+Client::~Client() = default;
+
+Result<Value> Client::Get(const std::string& table, std::string_view key, uint64_t at_least) {
+  v1::GetRequest request;
+  request.set_table(table);
+  request.set_key(key.data(), key.size());
+  request.set_at_least(at_least);
+  auto reply = Call(*s_->stub, &v1::Kv::Stub::Get, request, s_->timeout_ms);
+  if (!reply) return reply.error();
+  return Value{reply->found(), std::move(*reply->mutable_value()), reply->index()};
+}
+
+Result<Written> Client::Put(const std::string& table, std::string_view key, std::string_view value,
+                            Wait wait) {
+  v1::PutRequest request;
+  request.set_table(table);
+  request.set_key(key.data(), key.size());
+  request.set_value(value.data(), value.size());
+  request.set_wait(ToProto(wait));
+  return ToWritten(Call(*s_->stub, &v1::Kv::Stub::Put, request, s_->timeout_ms));
+}
+
+Result<Written> Client::Delete(const std::string& table, std::string_view key, Wait wait) {
+  v1::DeleteRequest request;
+  request.set_table(table);
+  request.set_key(key.data(), key.size());
+  request.set_wait(ToProto(wait));
+  return ToWritten(Call(*s_->stub, &v1::Kv::Stub::Delete, request, s_->timeout_ms));
+}
+
+Result<Written> Client::Apply(const Batch& batch, Wait wait, uint64_t* failed) {
+  v1::BatchRequest request;
+  FillBatch(batch, &request);
+  request.set_wait(ToProto(wait));
+  return ToWritten(Call(*s_->stub, &v1::Kv::Stub::Batch, request, s_->timeout_ms, failed));
+}
+
+Result<Written> Client::Sync() {
+  return ToWritten(Call(*s_->stub, &v1::Kv::Stub::Sync, v1::SyncRequest(), s_->timeout_ms));
+}
+
+Result<uint64_t> Client::Scan(const std::string& table, const ScanOptions& options,
+                              const std::function<bool(KeyValue row)>& row) {
+  v1::ScanRequest request;
+  request.set_table(table);
+  request.set_prefix(options.prefix);
+  request.set_from(options.from);
+  request.set_until(options.until);
+  request.set_reverse(options.reverse);
+  request.set_limit(options.limit);
+  request.set_at_least(options.at_least);
+  grpc::ClientContext context;
+  auto reader = s_->stub->Scan(&context, request);
+  v1::ScanReply reply;
+  uint64_t index = 0;
+  bool enough = false;
+  while (!enough && reader->Read(&reply)) {
+    index = reply.index();
+    for (v1::Row& r : *reply.mutable_rows()) {
+      enough = !row({std::move(*r.mutable_key()), std::move(*r.mutable_value())});
+      if (enough) break;
+    }
+  }
+  if (enough) context.TryCancel();
+  grpc::Status status = reader->Finish();
+  if (!status.ok() && !enough) return CodeOf(status, context);
+  return index;
+}
+
+Status Client::Watch(const std::string& table, std::string_view prefix, uint64_t from, uint64_t timeout_ms,
+                     const std::function<bool(Change change)>& change, const std::function<void()>& started) {
+  v1::WatchRequest request;
+  request.set_table(table);
+  request.set_prefix(prefix.data(), prefix.size());
+  request.set_from(from);
+  grpc::ClientContext context;
+  SetTimeout(context, timeout_ms);
+  auto reader = s_->stub->Watch(&context, request);
+  reader->WaitForInitialMetadata();
+  if (started) started();
+  v1::WatchReply reply;
+  while (reader->Read(&reply)) {
+    for (v1::WatchEvent& e : *reply.mutable_events()) {
+      Change c;
+      c.index = e.index();
+      c.key = std::move(*e.mutable_key());
+      c.kind = e.has_mark() ? Change::Kind::kMark
+                            : (e.has_deleted() ? Change::Kind::kDeleted : Change::Kind::kPut);
+      if (e.has_put()) c.value = std::move(*e.mutable_put());
+      if (change(std::move(c))) continue;
+      context.TryCancel();
+      reader->Finish().ok();
+      return Ok();
+    }
+  }
+  grpc::Status status = reader->Finish();
+  return status.ok() ? Ok() : Status(CodeOf(status, context));
+}
+
+Result<Written> Client::CreateTable(const std::string& table, const TableOptions& options) {
+  v1::CreateTableRequest request;
+  request.set_table(table);
+  request.set_never_inline(options.never_inline);
+  request.set_leaf_rows_max(options.leaf_rows_max);
+  request.set_inner_children_max(options.inner_children_max);
+  return ToWritten(Call(*s_->stub, &v1::Kv::Stub::CreateTable, request, s_->timeout_ms));
+}
+
+Result<Written> Client::DropTable(const std::string& table) {
+  v1::DropTableRequest request;
+  request.set_table(table);
+  return ToWritten(Call(*s_->stub, &v1::Kv::Stub::DropTable, request, s_->timeout_ms));
+}
+
+Result<std::vector<Table>> Client::ListTables() {
+  auto reply = Call(*s_->stub, &v1::Kv::Stub::ListTables, v1::ListTablesRequest(), s_->timeout_ms);
+  if (!reply) return reply.error();
+  std::vector<Table> tables;
+  for (const v1::TableInfo& t : reply->tables()) {
+    tables.push_back({t.table(),
+                      HexUpper(AsBytes(t.id())),
+                      t.rows(),
+                      {t.never_inline(), t.leaf_rows_max(), t.inner_children_max()}});
+  }
+  return tables;
+}
+
+struct AdminClient::State {
+  std::shared_ptr<Channel> channel;
+  std::unique_ptr<v1::Admin::Stub> stub;
+  uint64_t timeout_ms;
+};
+
+Result<std::unique_ptr<AdminClient>> AdminClient::Connect(const ClientConfig& config) {
+  HF_TRY(auto channel, OpenAdminChannel(config));
+  return std::make_unique<AdminClient>(std::move(channel));
+}
+
+AdminClient::AdminClient(std::shared_ptr<Channel> channel, uint64_t timeout_ms)
+    : s_(new State{channel, v1::Admin::NewStub(channel->grpc_channel), timeout_ms}) {}
+AdminClient::~AdminClient() = default;
+
+Result<ServerStatus> AdminClient::GetStatus() {
+  auto reply = Call(*s_->stub, &v1::Admin::Stub::Status, v1::StatusRequest(), s_->timeout_ms);
+  if (!reply) return reply.error();
+  ServerStatus s;
+  s.store = HexUpper(AsBytes(reply->store()));
+  s.member = HexUpper(AsBytes(reply->member()));
+  s.term = reply->term();
+  s.committed = reply->committed();
+  s.applied = reply->applied();
+  s.saved = reply->saved();
+  s.save = reply->save();
+  s.dirty_bytes = reply->dirty_bytes();
+  s.cache_bytes = reply->cache_bytes();
+  s.cache_bytes_max = reply->cache_bytes_max();
+  s.segments = reply->segments();
+  s.segment_bytes = reply->segment_bytes();
+  s.live_bytes = reply->live_bytes();
+  s.connections = reply->connections();
+  s.full = reply->full();
+  s.failed = reply->failed();
+  s.freshness = reply->freshness();
+  for (const auto& [name, value] : reply->metrics()) s.metrics.emplace_back(name, value);
+  std::sort(s.metrics.begin(), s.metrics.end());
+  return s;
+}
+
+Result<uint64_t> AdminClient::SaveState() {
+  auto reply = Call(*s_->stub, &v1::Admin::Stub::SaveState, v1::SaveStateRequest(), s_->timeout_ms);
+  if (!reply) return reply.error();
+  return uint64_t{reply->index()};
+}
+
+Status AdminClient::Verify(bool require_fresh, const std::function<void(const std::string& line)>& line) {
+  v1::VerifyRequest request;
+  request.set_require_fresh(require_fresh);
+  grpc::ClientContext context;
+  auto reader = s_->stub->Verify(&context, request);
+  v1::VerifyReply reply;
+  while (reader->Read(&reply)) {
+    for (const std::string& text : reply.lines()) line(text);
+  }
+  grpc::Status status = reader->Finish();
+  return status.ok() ? Ok() : Status(CodeOf(status, context));
+}
+
+Status AdminClient::ChangePassphrase(const SecretBytes& old_passphrase, const SecretBytes& new_passphrase) {
+  v1::ChangePassphraseRequest request;
+  request.set_old_passphrase(ToText(old_passphrase.view()));
+  request.set_new_passphrase(ToText(new_passphrase.view()));
+  auto reply = Call(*s_->stub, &v1::Admin::Stub::ChangePassphrase, request, s_->timeout_ms);
+  Wipe(request.mutable_old_passphrase()->data(), request.old_passphrase().size());
+  Wipe(request.mutable_new_passphrase()->data(), request.new_passphrase().size());
+  return reply ? Ok() : Status(reply.error());
+}
+
+Result<NewClient> AdminClient::AddClient(const std::string& name, bool admin) {
+  v1::AddClientRequest request;
+  request.set_name(name);
+  request.set_admin(admin);
+  auto reply = Call(*s_->stub, &v1::Admin::Stub::AddClient, request, s_->timeout_ms);
+  if (!reply) return reply.error();
+  NewClient client{reply->serial(), SecretBytes(AsBytes(reply->pem())), reply->ca_pem()};
+  Wipe(reply->mutable_pem()->data(), reply->pem().size());
+  return client;
+}
+
+Status AdminClient::RevokeClient(const std::string& serial) {
+  v1::RevokeClientRequest request;
+  request.set_serial(serial);
+  auto reply = Call(*s_->stub, &v1::Admin::Stub::RevokeClient, request, s_->timeout_ms);
+  return reply ? Ok() : Status(reply.error());
+}
+
+Result<std::vector<ClientEntry>> AdminClient::ListClients() {
+  auto reply = Call(*s_->stub, &v1::Admin::Stub::ListClients, v1::ListClientsRequest(), s_->timeout_ms);
+  if (!reply) return reply.error();
+  std::vector<ClientEntry> clients;
+  for (const v1::Client& c : reply->clients())
+    clients.push_back({c.serial(), c.name(), c.admin(), c.revoked()});
+  return clients;
+}
+
+}  // namespace holdfast::sdk

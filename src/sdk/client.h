@@ -1,0 +1,150 @@
+// The C++ client. Calls block and are thread-safe; each has a timeout. Nothing is retried behind your back: a
+// write that failed with kServerUnreachable, kDeadline or kCancelled may have happened (rule H4: use a
+// SessionStream). Errors are the server's own codes; kServerUnreachable when there is no connection,
+// kUnauthenticated when there was one and TLS refused it, on either side.
+#ifndef HOLDFAST_SDK_CLIENT_H_
+#define HOLDFAST_SDK_CLIENT_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "sdk/config.h"
+
+namespace holdfast::sdk {
+
+enum class Wait : uint8_t { kNone, kDurable };
+
+struct Written {
+  uint64_t term = 0, index = 0;
+  Wait reached = Wait::kNone;
+};
+struct Value {
+  bool found = false;
+  std::string value;
+  uint64_t index = 0;  // the value is of this index or a later one
+};
+struct KeyValue {
+  std::string key, value;
+};
+struct ScanOptions {
+  std::string prefix, from, until;  // empty: no bound
+  bool reverse = false;
+  uint64_t limit = 0;  // 0 = all
+  uint64_t at_least = 0;
+};
+struct Compare {
+  enum class Kind : uint8_t { kAbsent, kPresent, kEquals } kind = Kind::kAbsent;
+  std::string table, key, value;
+};
+struct Operation {
+  enum class Kind : uint8_t { kPut, kDelete, kDeleteRange } kind = Kind::kPut;
+  std::string table, key;
+  std::string value;  // kDeleteRange: the first key behind the range
+};
+struct Batch {
+  std::vector<Compare> compares;
+  std::vector<Operation> operations;
+};
+struct Change {
+  enum class Kind : uint8_t { kPut, kDeleted, kMark } kind = Kind::kPut;
+  uint64_t index = 0;
+  std::string key, value;
+};
+struct TableOptions {
+  bool never_inline = false;
+  uint32_t leaf_rows_max = 0, inner_children_max = 0;  // 0 = default
+};
+struct Table {
+  std::string name, id;  // id: 32 hex digits
+  uint64_t rows = 0;
+  TableOptions options;
+};
+
+// One TLS connection to one port.
+class Channel;
+// Reads the certificates; connects with the first call. kBadConfig: a file is no PEM. Else as ReadSmallFile,
+// ReadPortFile.
+Result<std::shared_ptr<Channel>> OpenUserChannel(const ClientConfig& config);
+Result<std::shared_ptr<Channel>> OpenAdminChannel(const ClientConfig& config);
+
+class Client {
+ public:
+  static Result<std::unique_ptr<Client>> Connect(const ClientConfig& config);
+  explicit Client(std::shared_ptr<Channel> channel, uint64_t timeout_ms = 30'000);
+  ~Client();
+
+  Result<Value> Get(const std::string& table, std::string_view key, uint64_t at_least = 0);
+  Result<Written> Put(const std::string& table, std::string_view key, std::string_view value,
+                      Wait wait = Wait::kDurable);
+  Result<Written> Delete(const std::string& table, std::string_view key, Wait wait = Wait::kDurable);
+  // kConflict: `failed` (may be null) is the number of the compare that did not hold.
+  Result<Written> Apply(const Batch& batch, Wait wait = Wait::kDurable, uint64_t* failed = nullptr);
+  Result<Written> Sync();
+  // Calls `row` for each row of one snapshot until it returns false. The snapshot's index. No timeout.
+  Result<uint64_t> Scan(const std::string& table, const ScanOptions& options,
+                        const std::function<bool(KeyValue row)>& row);
+  // Calls `change` until it returns false (then Ok), or `timeout_ms` is over (kDeadline; 0: none), or the
+  // server ends it. `started` (may be empty): from now on nothing is missed.
+  Status Watch(const std::string& table, std::string_view prefix, uint64_t from, uint64_t timeout_ms,
+               const std::function<bool(Change change)>& change, const std::function<void()>& started = {});
+  Result<Written> CreateTable(const std::string& table, const TableOptions& options = {});
+  Result<Written> DropTable(const std::string& table);
+  Result<std::vector<Table>> ListTables();
+
+  const std::shared_ptr<Channel>& channel() const { return channel_; }
+
+ private:
+  struct State;
+  std::shared_ptr<Channel> channel_;
+  std::unique_ptr<State> s_;
+};
+
+struct ServerStatus {
+  std::string store, member;  // 32 hex digits
+  uint64_t term = 0, committed = 0, applied = 0, saved = 0, save = 0;
+  uint64_t dirty_bytes = 0, cache_bytes = 0, cache_bytes_max = 0, segments = 0, segment_bytes = 0,
+           live_bytes = 0;
+  uint64_t connections = 0;
+  bool full = false;
+  uint32_t failed = 0;
+  std::string freshness;
+  std::vector<std::pair<std::string, uint64_t>> metrics;  // by name
+};
+struct NewClient {
+  std::string serial;
+  SecretBytes pem;  // certificate and private key
+  std::string ca_pem;
+};
+struct ClientEntry {
+  std::string serial, name;
+  bool admin = false, revoked = false;
+};
+
+class AdminClient {
+ public:
+  static Result<std::unique_ptr<AdminClient>> Connect(const ClientConfig& config);
+  explicit AdminClient(std::shared_ptr<Channel> channel, uint64_t timeout_ms = 120'000);
+  ~AdminClient();
+
+  Result<ServerStatus> GetStatus();
+  Result<uint64_t> SaveState();  // an index that is durable in a slot
+  Status Verify(bool require_fresh, const std::function<void(const std::string& line)>& line);  // no timeout
+  Status ChangePassphrase(const SecretBytes& old_passphrase, const SecretBytes& new_passphrase);
+  Result<NewClient> AddClient(const std::string& name, bool admin);
+  Status RevokeClient(const std::string& serial);
+  Result<std::vector<ClientEntry>> ListClients();
+
+ private:
+  struct State;
+  std::unique_ptr<State> s_;
+};
+
+}  // namespace holdfast::sdk
+
+#endif  // HOLDFAST_SDK_CLIENT_H_
