@@ -1,0 +1,251 @@
+#include "core/runtime/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <map>
+
+#include "core/runtime/core.h"
+#include "host/kv/memory.h"
+
+namespace holdfast::runtime {
+namespace {
+
+constexpr std::string_view kPassphrase = "correct horse";
+
+struct Rig {
+  Rig() {
+    store::InitOptions init;
+    init.argon = {8, 1};
+    auto made = store::InitStore(disk, random.NewId<StoreId>(), AsBytes(kPassphrase), init, random);
+    EXPECT_TRUE(made.has_value());
+  }
+  ~Rig() { Stop(); }
+  void Open(kernel::Options kernel = {}, size_t cache_bytes = 8u << 20) {
+    auto opened = store::OpenStore(disk, &anchor, AsBytes(kPassphrase), {}, random, nullptr);
+    ASSERT_TRUE(opened.has_value()) << CodeName(opened.code());
+    engine =
+        std::make_unique<Engine>(disk, &anchor, std::move(opened).value(), EngineOptions{kernel, cache_bytes},
+                                 random, [](Code, uint64_t, uint64_t) {});
+    engine->Start();
+  }
+  Status Stop() {
+    if (engine == nullptr) return Ok();
+    Status s = engine->Stop();
+    engine.reset();
+    return s;
+  }
+  session::WriteReply Wait(const std::function<void(session::WriteDone)>& call) {
+    std::promise<session::WriteReply> p;
+    call([&](const session::WriteReply& r) { p.set_value(r); });
+    return p.get_future().get();
+  }
+  TableId Create(const std::string& name) {
+    tree::Descriptor d;
+    d.name = name;
+    EXPECT_TRUE(
+        Wait([&](session::WriteDone done) { engine->CreateTable(d, std::move(done)); }).status.has_value());
+    return engine->FindTable(name).value();
+  }
+  static kernel::Batch PutOf(const TableId& t, std::string_view k, std::string_view v) {
+    kernel::Batch b;
+    b.operations.push_back({kernel::OperationKind::kPut, t, ToBytes(k), ToBytes(v), {}});
+    return b;
+  }
+  session::WriteReply Put(const TableId& t, std::string_view k, std::string_view v,
+                          kernel::Wait wait = kernel::Wait::kDurable) {
+    return Wait([&](session::WriteDone done) { engine->Write(PutOf(t, k, v), wait, std::move(done)); });
+  }
+  std::optional<std::string> Get(const TableId& t, std::string_view k, LogIndex at_least = {}) {
+    auto v = engine->Get(t, AsBytes(k), at_least, 5000);
+    EXPECT_TRUE(v.has_value()) << (v ? "" : CodeName(v.code()));
+    if (!v || !*v) return std::nullopt;
+    return ToText(**v);
+  }
+
+  host::MemoryStorage disk, anchor;
+  crypto::Random& random = SystemRandom();
+  std::unique_ptr<Engine> engine;
+};
+
+TEST(Engine, KeepsWhatItAcknowledgedOverStopAndStart) {
+  Rig rig;
+  rig.Open();
+  TableId t = rig.Create("t");
+  session::WriteReply r = rig.Put(t, "k", "v");
+  ASSERT_TRUE(r.status.has_value());
+  EXPECT_EQ(r.reached, kernel::Wait::kDurable);
+  EXPECT_EQ(rig.Get(t, "k"), "v");
+  ASSERT_TRUE(rig.Stop().has_value());
+  rig.Open();
+  EXPECT_EQ(rig.Get(rig.engine->FindTable("t").value(), "k"), "v");
+  EXPECT_EQ(rig.Get(t, "absent"), std::nullopt);
+}
+
+TEST(RuleD4, SaveStateReturnsWhenASavePointAtOrAboveIsInASlot) {
+  Rig rig;
+  rig.Open();
+  TableId t = rig.Create("t");
+  for (int i = 0; i < 50; ++i) rig.Put(t, "k" + std::to_string(i), std::string(500, 'x'));
+  uint64_t before = rig.engine->Status_().committed.value;
+  session::WriteReply r = rig.Wait([&](session::WriteDone done) { rig.engine->SaveState(std::move(done)); });
+  ASSERT_TRUE(r.status.has_value());
+  EXPECT_GT(r.index.value, before);
+  EXPECT_GE(rig.engine->Status_().saved.value, r.index.value);
+  EXPECT_EQ(rig.engine->Status_().dirty_bytes, 0u);
+  EXPECT_EQ(rig.Get(t, "k7"), std::string(500, 'x'));
+}
+
+TEST(Engine, ServesManyWritersWhileItSaves) {
+  Rig rig;
+  kernel::Options kernel;
+  kernel.dirty_bytes_save = 256u << 10;  // a save every few hundred rows
+  rig.Open(kernel, 256u << 10);
+  TableId t = rig.Create("t");
+  constexpr int kThreads = 4, kRows = 600;
+  std::vector<std::thread> threads;
+  std::atomic<int> failed{0};
+  for (int n = 0; n < kThreads; ++n) {
+    threads.emplace_back([&, n] {
+      for (int i = 0; i < kRows; ++i) {
+        std::string key = std::to_string(n) + "/" + std::to_string(i % 200);
+        std::string value = std::to_string(i) + std::string(300, 'v');
+        session::WriteReply r = rig.Put(t, key, value);
+        if (!r.status || rig.Get(t, key, r.index) != value) ++failed;
+      }
+    });
+  }
+  for (auto& th : threads) th.join();
+  EXPECT_EQ(failed, 0);
+  EXPECT_GT(rig.engine->Status_().kernel.saves, 1u);
+  auto snapshot = rig.engine->TakeSnapshot({}, 1000);
+  ASSERT_TRUE(snapshot.has_value());
+  auto rows = (*snapshot)->Scan(t, {}, {}, false, 10'000, 100u << 20);
+  ASSERT_TRUE(rows.has_value());
+  EXPECT_EQ(rows->size(), 800u);
+  auto back = (*snapshot)->Scan(t, {}, {}, true, 10, 100u << 20);
+  EXPECT_EQ(back->front().key, rows->back().key);
+  std::vector<std::string> lines;
+  Status verified = rig.engine->Verify(true, [&](const std::string& l) { lines.push_back(l); });
+  EXPECT_TRUE(verified.has_value()) << (lines.empty() ? "" : lines.front());
+}
+
+TEST(Engine, ASnapshotKeepsItsViewUnderWritesAndSaves) {
+  Rig rig;
+  rig.Open();
+  TableId t = rig.Create("t");
+  for (int i = 0; i < 100; ++i) rig.Put(t, "k" + std::to_string(i), std::string(1000, 'a'));
+  auto snapshot = rig.engine->TakeSnapshot({}, 1000);
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 100; ++i) rig.Put(t, "k" + std::to_string(i), std::string(1000, 'b'));
+    rig.Wait([&](session::WriteDone done) { rig.engine->SaveState(std::move(done)); });
+  }
+  auto rows = (*snapshot)->Scan(t, {}, {}, false, 1000, 100u << 20);
+  ASSERT_TRUE(rows.has_value()) << CodeName(rows.code());
+  ASSERT_EQ(rows->size(), 100u);
+  for (const session::Row& r : *rows) EXPECT_EQ(r.value, Bytes(1000, 'a'));
+}
+
+TEST(RuleH3, AWatchSendsChangesInOrderAndAMark) {
+  Rig rig;
+  rig.Open();
+  TableId t = rig.Create("t"), other = rig.Create("other");
+  std::atomic<int> woken{0};
+  auto watch = rig.engine->StartWatch(t, ToBytes("a"), {}, [&] { ++woken; });
+  ASSERT_TRUE(watch.has_value());
+  rig.Put(t, "a1", "1");
+  rig.Put(other, "a1", "x");
+  rig.Put(t, "b1", "2");
+  LogIndex last = rig.Put(t, "a2", "3").index;
+  EXPECT_GT(woken, 0);
+  auto events = (*watch)->Take(100);
+  ASSERT_TRUE(events.has_value());
+  ASSERT_EQ(events->size(), 3u);
+  EXPECT_EQ((*events)[0].key, ToBytes("a1"));
+  EXPECT_EQ((*events)[1].key, ToBytes("a2"));
+  EXPECT_TRUE((*events)[2].mark);
+  EXPECT_GE((*events)[2].index, last);
+  EXPECT_EQ(rig.engine->StartWatch(t, {}, LogIndex(1), [] {}).code(), Code::kSnapshotTooOld);
+}
+
+TEST(RuleH4, ARepeatedCommandOfASessionAnswersWhatItAnsweredBefore) {
+  Rig rig;
+  rig.Open();
+  TableId t = rig.Create("t");
+  uint64_t session =
+      rig.Wait([&](session::WriteDone done) { rig.engine->OpenSession("AB", std::move(done)); }).index.value;
+  auto once = Rig::PutOf(t, "n", "1");
+  once.session = session;
+  once.sequence = 1;
+  once.compares.push_back({kernel::CompareKind::kAbsent, t, ToBytes("n"), {}});
+  for (int i = 0; i < 2; ++i) {  // the second time the key is there, and the stored answer counts
+    auto r = rig.Wait(
+        [&](session::WriteDone done) { rig.engine->Write(once, kernel::Wait::kDurable, std::move(done)); });
+    EXPECT_TRUE(r.status.has_value()) << i;
+  }
+  rig.Wait([&](session::WriteDone done) { rig.engine->SaveState(std::move(done)); });
+  ASSERT_TRUE(rig.Stop().has_value());
+  rig.Open();
+  auto again = rig.Wait(
+      [&](session::WriteDone done) { rig.engine->Write(once, kernel::Wait::kDurable, std::move(done)); });
+  EXPECT_TRUE(again.status.has_value());
+  once.session = 999'999;
+  auto unknown = rig.Wait(
+      [&](session::WriteDone done) { rig.engine->Write(once, kernel::Wait::kDurable, std::move(done)); });
+  EXPECT_EQ(unknown.status.code(), Code::kSessionTooOld);
+}
+
+TEST(RuleH1, ComparesNeedDurableAndAreEvaluatedAtApply) {
+  Rig rig;
+  rig.Open();
+  TableId t = rig.Create("t");
+  auto cas = Rig::PutOf(t, "k", "new");
+  cas.compares.push_back({kernel::CompareKind::kPresent, t, ToBytes("k"), {}});
+  auto none = rig.Wait(
+      [&](session::WriteDone done) { rig.engine->Write(cas, kernel::Wait::kNone, std::move(done)); });
+  EXPECT_EQ(none.status.code(), Code::kCompareNeedsDurable);
+  auto refused = rig.Wait(
+      [&](session::WriteDone done) { rig.engine->Write(cas, kernel::Wait::kDurable, std::move(done)); });
+  EXPECT_EQ(refused.status.code(), Code::kConflict);
+  EXPECT_EQ(rig.Get(t, "k"), std::nullopt);
+  rig.Put(t, "k", "old", kernel::Wait::kNone);
+  auto done =
+      rig.Wait([&](session::WriteDone d) { rig.engine->Write(cas, kernel::Wait::kDurable, std::move(d)); });
+  EXPECT_TRUE(done.status.has_value());
+  EXPECT_EQ(rig.Get(t, "k"), "new");
+}
+
+TEST(Engine, ChangesThePassphraseOfAServedStore) {
+  Rig rig;
+  rig.Open();
+  auto wrong = rig.engine->ChangePassphrase(SecretBytes(AsBytes("wrong")), SecretBytes(AsBytes("x")));
+  EXPECT_EQ(wrong.code(), Code::kWrongPassphrase);
+  ASSERT_TRUE(rig.engine->ChangePassphrase(SecretBytes(AsBytes(kPassphrase)), SecretBytes(AsBytes("new one")))
+                  .has_value());
+  ASSERT_TRUE(rig.Stop().has_value());
+  EXPECT_EQ(store::OpenStore(rig.disk, &rig.anchor, AsBytes(kPassphrase), {}, rig.random, nullptr).code(),
+            Code::kWrongPassphrase);
+  EXPECT_TRUE(
+      store::OpenStore(rig.disk, &rig.anchor, AsBytes("new one"), {}, rig.random, nullptr).has_value());
+}
+
+TEST(Engine, RefusesTableNamesThatAreNotUtf8OrTooLong) {
+  Rig rig;
+  rig.Open();
+  for (std::string name :
+       {std::string(), std::string(129, 'a'), std::string("\xC0\x80"), std::string("a\xE2\x82")}) {
+    tree::Descriptor d;
+    d.name = name;
+    auto r = rig.Wait([&](session::WriteDone done) { rig.engine->CreateTable(d, std::move(done)); });
+    EXPECT_EQ(r.status.code(), Code::kTableName) << name;
+  }
+  rig.Create("größe");
+  tree::Descriptor d;
+  d.name = "größe";
+  EXPECT_EQ(
+      rig.Wait([&](session::WriteDone done) { rig.engine->CreateTable(d, std::move(done)); }).status.code(),
+      Code::kTableExists);
+}
+
+}  // namespace
+}  // namespace holdfast::runtime
