@@ -127,7 +127,7 @@ class AdminService final : public v1::Admin::CallbackService {
   ServerUnaryReactor* AddClient(CallbackServerContext* context, const v1::AddClientRequest* request,
                                 v1::AddClientReply* reply) override {
     ServerUnaryReactor* reactor = context->DefaultReactor();
-    return StartOnPool(context, [this, context, reactor, request, reply] {
+    return StartOnPool(context, reactor, [this, context, reactor, request, reply] {
       auto issued = Issue(request->name(), request->admin());
       if (!issued) return reactor->Finish(Failure(context, issued.code()));
       reply->set_serial(issued->serial);
@@ -167,15 +167,15 @@ class AdminService final : public v1::Admin::CallbackService {
  private:
   static void WipeString(const std::string& s) { Wipe(const_cast<char*>(s.data()), s.size()); }
 
-  ServerUnaryReactor* StartOnPool(CallbackServerContext* context, WorkPool::Job job) {
-    ServerUnaryReactor* reactor = context->DefaultReactor();
+  ServerUnaryReactor* StartOnPool(CallbackServerContext* context, ServerUnaryReactor* reactor,
+                                  WorkPool::Job job) {
     if (!services_.admin.Submit(std::move(job))) reactor->Finish(Failure(context, Code::kOverloaded));
     return reactor;
   }
   template <typename Work>
   ServerUnaryReactor* OnPool(CallbackServerContext* context, Work work) {
     ServerUnaryReactor* reactor = context->DefaultReactor();
-    return StartOnPool(context, [context, reactor, work]() mutable {
+    return StartOnPool(context, reactor, [context, reactor, work]() mutable {
       holdfast::Status status = work();
       reactor->Finish(status.has_value() ? grpc::Status::OK : Failure(context, status.code()));
     });
