@@ -1,0 +1,153 @@
+// kv get, scan, dump, watch.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "cli/failure.h"
+#include "cli/kv_internal.h"
+#include "cli/text.h"
+
+namespace holdfast::cli {
+namespace {
+
+struct ReadArguments {
+  std::string table, key;
+  sdk::ScanOptions scan;
+  uint64_t at_least = 0, limit = 0, from_index = 0;
+  double timeout_s = 0;
+  bool marks = false;
+};
+
+std::string RowLine(const KvOptions& options, const std::string* table, const sdk::KeyValue& row) {
+  if (!options.json) {
+    std::string line = Escape(AsBytes(row.key)) + "\t" + Escape(AsBytes(row.value));
+    return table == nullptr ? line : Escape(AsBytes(*table)) + "\t" + line;
+  }
+  JsonLine line;
+  if (table != nullptr) line.Text("table", *table);
+  return line.Text("key", Base64(AsBytes(row.key))).Text("value", Base64(AsBytes(row.value))).str();
+}
+
+int Get(const KvOptions& options, const ReadArguments& a) {
+  auto client = ConnectUser(options);
+  sdk::Value value = Take(client->Get(a.table, a.key, a.at_least), "kv get");
+  if (!value.found) return 1;  // an answer, not an error: nothing is printed
+  if (options.json) {
+    JsonLine line;
+    line.Text("key", Base64(AsBytes(a.key))).Text("value", Base64(AsBytes(value.value)));
+    PrintLine(line.Number("index", value.index).str());
+  } else if (std::fwrite(value.value.data(), 1, value.value.size(), stdout) != value.value.size()) {
+    FailWith(Code::kIo, "standard output: cannot be written");
+  }
+  return 0;
+}
+
+int Scan(const KvOptions& options, const ReadArguments& a) {
+  auto client = ConnectUser(options);
+  (void)Take(client->Scan(a.table, a.scan,
+                          [&](sdk::KeyValue row) {
+                            PrintLine(RowLine(options, nullptr, row));
+                            return true;
+                          }),
+             "kv scan");
+  return 0;
+}
+
+int Dump(const KvOptions& options, const ReadArguments& a) {
+  auto client = ConnectUser(options);
+  if (!a.table.empty()) return Scan(options, a);
+  // One index for all tables: what is written in between does not tear the picture more than table by table.
+  for (const sdk::Table& table : Take(client->ListTables(), "kv dump")) {
+    (void)Take(client->Scan(table.name, {},
+                            [&](sdk::KeyValue row) {
+                              PrintLine(RowLine(options, &table.name, row));
+                              return true;
+                            }),
+               "kv dump");
+  }
+  return 0;
+}
+
+std::string ChangeLine(const KvOptions& options, const sdk::Change& change) {
+  const char* kind = change.kind == sdk::Change::Kind::kPut       ? "put"
+                     : change.kind == sdk::Change::Kind::kDeleted ? "del"
+                                                                  : "mark";
+  bool mark = change.kind == sdk::Change::Kind::kMark, put = change.kind == sdk::Change::Kind::kPut;
+  if (!options.json) {
+    std::string line = std::to_string(change.index) + "\t" + kind;
+    if (!mark) line += "\t" + Escape(AsBytes(change.key));
+    if (put) line += "\t" + Escape(AsBytes(change.value));
+    return line;
+  }
+  JsonLine line;
+  line.Number("index", change.index).Text("kind", kind);
+  if (!mark) line.Text("key", Base64(AsBytes(change.key)));
+  if (put) line.Text("value", Base64(AsBytes(change.value)));
+  return line.str();
+}
+
+int Watch(const KvOptions& options, const ReadArguments& a) {
+  auto client = ConnectUser(options);
+  uint64_t seen = 0;
+  Status end = client->Watch(a.table, a.scan.prefix, a.from_index, static_cast<uint64_t>(a.timeout_s * 1000),
+                             [&](sdk::Change change) {
+                               bool mark = change.kind == sdk::Change::Kind::kMark;
+                               if (mark && !a.marks) return true;
+                               PrintLine(ChangeLine(options, change));
+                               std::fflush(stdout);  // whoever reads us waits for each change
+                               if (!mark) ++seen;
+                               return a.limit == 0 || seen < a.limit;
+                             });
+  if (!end && !(end.code() == Code::kDeadline && a.timeout_s > 0)) Fail("kv watch", end.code());
+  return 0;
+}
+
+void AddRange(CLI::App& c, const std::shared_ptr<ReadArguments>& a) {
+  c.add_option("--prefix", a->scan.prefix, "keys that begin so");
+  c.add_option("--from", a->scan.from, "first key");
+  c.add_option("--until", a->scan.until, "keys before this one");
+  c.add_option("--limit", a->scan.limit, "at most so many rows");
+  c.add_flag("--reverse", a->scan.reverse, "descending");
+}
+
+}  // namespace
+
+void AddKvRead(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen& chosen) {
+  auto a = std::make_shared<ReadArguments>();
+  auto run = [options, a, &chosen](int (*f)(const KvOptions&, const ReadArguments&)) {
+    return [options, a, f, &chosen] { chosen = [options, a, f] { return f(*options, *a); }; };
+  };
+
+  CLI::App* get = AddKvCommand(kv, options, "get", "Print a value as it is. Absent: exit 1, nothing printed.",
+                               "get colours sky");
+  get->add_option("table", a->table)->required();
+  get->add_option("key", a->key)->required();
+  get->add_option("--at-least", a->at_least, "wait until this index is applied");
+  get->callback(run(Get));
+
+  CLI::App* scan = AddKvCommand(kv, options, "scan", "Print rows: key, tab, value. One snapshot.",
+                                "scan colours --prefix s");
+  scan->add_option("table", a->table)->required();
+  AddRange(*scan, a);
+  scan->add_option("--at-least", a->scan.at_least, "wait until this index is applied");
+  scan->callback(run(Scan));
+
+  CLI::App* dump = AddKvCommand(kv, options, "dump",
+                                "Print a whole table, or all: table, tab, key, tab, value.", "dump colours");
+  dump->add_option("table", a->table);
+  dump->callback(run(Dump));
+
+  CLI::App* watch = AddKvCommand(kv, options, "watch",
+                                 "Print changes as they become durable: index, put or del, key, value.",
+                                 "watch colours --limit 1");
+  watch->add_option("table", a->table)->required();
+  watch->add_option("--prefix", a->scan.prefix, "keys that begin so");
+  watch->add_option("--from", a->from_index, "first index of interest (default: from now)");
+  watch->add_option("--limit", a->limit, "end after so many changes");
+  watch->add_option("--timeout", a->timeout_s, "end after so many seconds")->check(CLI::Range(0.0, 86'400.0));
+  watch->add_flag("--marks", a->marks, "also tell up to which index all has been sent");
+  watch->callback(run(Watch));
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,75 @@
+// kv table create, drop, list.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "base/limits.h"
+#include "cli/failure.h"
+#include "cli/kv_internal.h"
+#include "cli/text.h"
+
+namespace holdfast::cli {
+namespace {
+
+struct TableArguments {
+  std::string table;
+  bool never_inline = false;
+  uint32_t order = 0;
+};
+
+int Create(const KvOptions& options, const TableArguments& a) {
+  auto client = ConnectUser(options);
+  sdk::TableOptions table;
+  table.never_inline = a.never_inline;
+  table.leaf_rows_max = table.inner_children_max = a.order;
+  return PrintWritten(options, Take(client->CreateTable(a.table, table), "kv table create"));
+}
+
+int Drop(const KvOptions& options, const TableArguments& a) {
+  auto client = ConnectUser(options);
+  return PrintWritten(options, Take(client->DropTable(a.table), "kv table drop"));
+}
+
+int List(const KvOptions& options, const TableArguments&) {
+  auto client = ConnectUser(options);
+  for (const sdk::Table& table : Take(client->ListTables(), "kv table list")) {
+    if (!options.json) {
+      PrintLine(Escape(AsBytes(table.name)) + "\t" + std::to_string(table.rows));
+      continue;
+    }
+    JsonLine line;
+    line.Text("table", table.name).Text("id", table.id).Number("rows_at_last_save", table.rows);
+    PrintLine(line.Bool("never_inline", table.options.never_inline).str());
+  }
+  return 0;
+}
+
+}  // namespace
+
+void AddKvTable(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen& chosen) {
+  CLI::App* table = kv.add_subcommand("table", "Create, drop and list tables.");
+  table->add_option("-c,--client", options->client_yaml, "client.yaml (else HOLDFAST_CLIENT)");
+  table->add_flag("--json", options->json, "print JSON");
+  table->require_subcommand(1);
+  table->footer("Example:\n  holdfast kv -c D/client.yaml table create colours");
+  auto a = std::make_shared<TableArguments>();
+  auto run = [options, a, &chosen](int (*f)(const KvOptions&, const TableArguments&)) {
+    return [options, a, f, &chosen] { chosen = [options, a, f] { return f(*options, *a); }; };
+  };
+  CLI::App* create = AddKvCommand(*table, options, "create", "Create a table: 1 to 128 bytes of UTF-8.",
+                                  "table create colours");
+  create->add_option("table", a->table)->required();
+  create->add_flag("--never-inline", a->never_inline, "values never lie in the leaves");
+  create->add_option("--order", a->order, "rows of a leaf and children of an inner node (default: 16 and 64)")
+      ->check(CLI::Range(limits::kOrderMin, limits::kOrderMax));
+  create->callback(run(Create));
+  CLI::App* drop =
+      AddKvCommand(*table, options, "drop", "Drop a table with all its rows.", "table drop colours");
+  drop->add_option("table", a->table)->required();
+  drop->callback(run(Drop));
+  CLI::App* list =
+      AddKvCommand(*table, options, "list", "Name, tab, rows as of the last save.", "table list");
+  list->callback(run(List));
+}
+
+}  // namespace holdfast::cli

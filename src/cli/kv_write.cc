@@ -1,0 +1,173 @@
+// kv put, del, cas, batch, sync.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+
+#include "base/limits.h"
+#include "cli/failure.h"
+#include "cli/kv_internal.h"
+#include "cli/text.h"
+
+namespace holdfast::cli {
+namespace {
+
+// What a batch of the largest size takes as text, every byte escaped as \xHH, and its table names.
+constexpr size_t kBatchTextBytesMax =
+    4 * limits::kBatchBytesMax + 8 * limits::kKeyBytesMax * limits::kBatchOpsMax;
+
+struct WriteArguments {
+  std::string table, key, value, old_value, file;
+  bool absent = false, remove = false, has_value = false, has_old = false;
+};
+
+sdk::Written TakeWritten(Result<sdk::Written> written, const std::string& what, uint64_t failed) {
+  if (!written && written.code() == Code::kConflict) {
+    FailWith(Code::kConflict,
+             what + ": compare " + std::to_string(failed + 1) + " did not hold; nothing was changed");
+  }
+  return Take(std::move(written), what);
+}
+
+int Put(const KvOptions& options, const WriteArguments& a) {
+  std::string value = ValueArgument(a.value);
+  auto client = ConnectUser(options);
+  return PrintWritten(options, Take(client->Put(a.table, a.key, value, WaitOf(options)), "kv put"));
+}
+
+int Delete(const KvOptions& options, const WriteArguments& a) {
+  auto client = ConnectUser(options);
+  return PrintWritten(options, Take(client->Delete(a.table, a.key, WaitOf(options)), "kv del"));
+}
+
+int CompareAndSet(const KvOptions& options, const WriteArguments& a) {
+  if (a.absent == a.has_old) FailWith(Code::kUsage, "usage: kv cas takes one of --old and --absent");
+  if (a.remove == a.has_value) FailWith(Code::kUsage, "usage: kv cas takes a new value or --delete");
+  using Kind = sdk::Compare::Kind;
+  sdk::Batch batch;
+  batch.compares.push_back({a.absent ? Kind::kAbsent : Kind::kEquals, a.table, a.key, a.old_value});
+  batch.operations.push_back({a.remove ? sdk::Operation::Kind::kDelete : sdk::Operation::Kind::kPut, a.table,
+                              a.key, a.remove ? std::string() : ValueArgument(a.value)});
+  auto client = ConnectUser(options);
+  uint64_t failed = 0;
+  return PrintWritten(options,
+                      TakeWritten(client->Apply(batch, sdk::Wait::kDurable, &failed), "kv cas", failed));
+}
+
+std::string Field(std::string_view text, const std::string& where) {
+  Result<Bytes> bytes = Unescape(text);
+  if (!bytes) FailWith(Code::kBadInput, where + ": a backslash that is no escape");
+  return ToText(*bytes);
+}
+
+void ParseBatchLine(std::string_view line, const std::string& where, sdk::Batch& batch) {
+  std::vector<std::string_view> f = SplitTabs(line);
+  std::string_view what = f[0];
+  bool with_value = what == "put" || what == "equals";
+  bool known = with_value || what == "del" || what == "absent" || what == "present";
+  if (!known || f.size() != (with_value ? 4u : 3u)) {
+    FailWith(Code::kBadInput,
+             where + ": expected put|equals TABLE KEY VALUE or del|absent|present TABLE KEY, with tabs");
+  }
+  std::string table = Field(f[1], where), key = Field(f[2], where),
+              value = with_value ? Field(f[3], where) : "";
+  if (what == "put" || what == "del") {
+    batch.operations.push_back(
+        {what == "put" ? sdk::Operation::Kind::kPut : sdk::Operation::Kind::kDelete, table, key, value});
+  } else {
+    using Kind = sdk::Compare::Kind;
+    batch.compares.push_back({what == "absent"    ? Kind::kAbsent
+                              : what == "present" ? Kind::kPresent
+                                                  : Kind::kEquals,
+                              table, key, value});
+  }
+}
+
+int ApplyBatch(const KvOptions& options, const WriteArguments& a) {
+  std::string text;
+  if (a.file == "-") {
+    text = ReadAllStdin(kBatchTextBytesMax);
+  } else {
+    std::ifstream in(a.file, std::ios::binary);
+    if (!in) Fail(a.file, Code::kNotFound);
+    text.assign(std::istreambuf_iterator<char>(in), {});
+    if (text.size() > kBatchTextBytesMax) Fail(a.file, Code::kTooLarge);
+  }
+  sdk::Batch batch;
+  size_t number = 0;
+  for (std::string_view rest = text; !rest.empty();) {
+    size_t end = std::min(rest.find('\n'), rest.size());
+    ++number;
+    if (end != 0) ParseBatchLine(rest.substr(0, end), a.file + " line " + std::to_string(number), batch);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  auto client = ConnectUser(options);
+  uint64_t failed = 0;
+  return PrintWritten(options,
+                      TakeWritten(client->Apply(batch, WaitOf(options), &failed), "kv batch", failed));
+}
+
+int Sync(const KvOptions& options, const WriteArguments&) {
+  auto client = ConnectUser(options);
+  sdk::Written written = Take(client->Sync(), "kv sync");
+  if (!options.json) PrintLine("everything written before is durable");
+  return PrintWritten(options, written);
+}
+
+}  // namespace
+
+void AddKvWrite(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen& chosen) {
+  auto a = std::make_shared<WriteArguments>();
+  auto run = [options, a, &chosen](int (*f)(const KvOptions&, const WriteArguments&)) {
+    return [options, a, f, &chosen] { chosen = [options, a, f] { return f(*options, *a); }; };
+  };
+
+  CLI::App* put = AddKvCommand(kv, options, "put", "Write a value.", "put colours sky blue");
+  put->add_option("table", a->table)->required();
+  put->add_option("key", a->key)->required();
+  put->add_option("value", a->value, "- reads standard input")->required();
+  AddWait(*put, options);
+  put->callback(run(Put));
+
+  CLI::App* del =
+      AddKvCommand(kv, options, "del", "Delete a key. Deleting what is absent is fine.", "del colours sky");
+  del->add_option("table", a->table)->required();
+  del->add_option("key", a->key)->required();
+  AddWait(*del, options);
+  del->callback(run(Delete));
+
+  CLI::App* cas =
+      AddKvCommand(kv, options, "cas", "Write only if the present value is as expected; else exit 1.",
+                   "cas colours sky grey --old blue");
+  cas->add_option("table", a->table)->required();
+  cas->add_option("key", a->key)->required();
+  CLI::Option* value = cas->add_option("value", a->value, "the new value; - reads standard input");
+  CLI::Option* old_value = cas->add_option("--old", a->old_value, "the value it must have");
+  cas->add_flag("--absent", a->absent, "there must be no such key");
+  cas->add_flag("--delete", a->remove, "delete it instead of writing");
+  cas->callback([a, value, old_value, then = run(CompareAndSet)] {
+    a->has_value = value->count() > 0;
+    a->has_old = old_value->count() > 0;
+    then();
+  });
+
+  CLI::App* batch = AddKvCommand(
+      kv, options, "batch", "Apply many changes, all or nothing, if all compares hold.", "batch changes.tsv");
+  batch
+      ->add_option("file", a->file,
+                   "lines of put TABLE KEY VALUE, del TABLE KEY, absent TABLE KEY, present TABLE KEY, equals "
+                   "TABLE KEY VALUE, "
+                   "separated by tabs and escaped as in scan; - reads standard input")
+      ->required();
+  AddWait(*batch, options);
+  batch->callback(run(ApplyBatch));
+
+  CLI::App* sync =
+      AddKvCommand(kv, options, "sync", "Wait until everything written before is durable.", "sync");
+  sync->callback(run(Sync));
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,78 @@
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <new>
+#include <string>
+
+#include "cli/cli.h"
+#include "cli/failure.h"
+
+namespace holdfast::cli {
+namespace {
+
+constexpr const char* kVersion = "holdfast 0.1.0";
+constexpr const char* kExamples =
+    "Example:\n"
+    "  holdfast init  --dir D --passphrase-file F\n"
+    "  holdfast serve -c D/server.yaml --passphrase-file F\n"
+    "  holdfast kv    -c D/client.yaml put TABLE KEY VALUE\n"
+    "\nExit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 tampered, forked or rolled-back data.";
+
+int Complain(const std::string& text, int exit) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "holdfast: %s\n", text.c_str());
+  return exit;
+}
+
+// CLI11 says some things in several lines; ours is one.
+std::string OneLine(std::string text) {
+  for (char& c : text) {
+    if (c == '\n') c = ' ';
+  }
+  while (!text.empty() && text.back() == ' ') text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+int Main(int argc, char** argv) {
+  // A reader that goes away (`| head`) ends a command as it ends any other.
+  (void)std::signal(SIGPIPE, SIG_DFL);
+  CLI::App app{
+      "Holdfast: an application's state, encrypted, verifiable and alive on storage you do not trust.",
+      "holdfast"};
+  app.set_version_flag("--version", kVersion);
+  app.footer(kExamples);
+  app.require_subcommand(1);
+  Chosen chosen;
+  AddInit(app, chosen);
+  AddServe(app, chosen);
+  AddKv(app, chosen);
+  AddStore(app, chosen);
+  AddAdmin(app, chosen);
+  AddBench(app, chosen);
+  try {
+    app.parse(argc, argv);
+    int exit = chosen();
+    if (std::fflush(stdout) != 0) return Complain("standard output: cannot be written", 1);
+    return exit;
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForVersion& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForAllHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    return Complain("usage: " + OneLine(e.what()) + " (see --help)", CodeExit(Code::kUsage));
+  } catch (const Failure& f) {
+    return Complain(f.text, CodeExit(f.code));
+  } catch (const std::bad_alloc&) {
+    return Complain("out of memory", 1);
+  } catch (const std::exception& e) {
+    return Complain(std::string("internal error: ") + OneLine(e.what()), 1);
+  }
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,18 @@
+// What can be asked of a store while a server has it: through the admin port, with the credentials that
+// `init` wrote.
+#ifndef HOLDFAST_CLI_SERVED_H_
+#define HOLDFAST_CLI_SERVED_H_
+
+#include <string>
+
+#include "base/bytes.h"
+
+namespace holdfast::cli {
+
+// Each finds client.yaml beside `server_yaml`. Fails with kServerUnreachable when nobody answers.
+int VerifyServed(const std::string& server_yaml, bool require_fresh, bool json);
+void ChangePassphraseServed(const std::string& server_yaml, ByteView old_passphrase, ByteView new_passphrase);
+
+}  // namespace holdfast::cli
+
+#endif  // HOLDFAST_CLI_SERVED_H_
