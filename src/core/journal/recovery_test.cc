@@ -506,6 +506,27 @@ TEST(RuleB3, ABarrierMayPassOverAnotherBarrier) {
   EXPECT_EQ(chain.highest_term, c.term);
 }
 
+TEST(RuleB3, WhatAnAbandonedBarrierAcceptedIsAbandonedToo) {
+  Rig rig;
+  TearingDisk disk(true);
+  Opener a(rig, disk);
+  ASSERT_TRUE(a.Open());
+  auto before = disk.objects;
+  ASSERT_TRUE(a.Write({"read by the second opener, then lost with its power"}));
+  Opener b(rig, disk);
+  ASSERT_TRUE(b.Open());
+  auto with_b = disk.objects;
+  disk.objects = before;
+  disk.objects[rig.Name(b.last.number.value)] = {};
+  Opener c(rig, disk);
+  ASSERT_TRUE(c.Open());
+  ASSERT_TRUE(c.Write({"goes on"}));
+  for (auto& [name, bytes] : with_b) disk.objects[name] = bytes;  // a host that kept it all
+  Chain chain = rig.Read(disk);
+  EXPECT_FALSE(chain.tampered) << Show(chain);
+  EXPECT_EQ(chain.end, c.position);
+}
+
 TEST(RuleB3, ABarrierUnderAnotherNameIsTampering) {
   Written w(true);
   auto last = *w.disk.objects.rbegin();
