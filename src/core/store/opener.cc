@@ -249,6 +249,7 @@ Result<std::unique_ptr<OpenedStore>> OpenStore(seam::Storage& storage, seam::Sto
   auto s = std::make_unique<OpenedStore>();
   const Manifest& m = r.slots.manifest();
   s->member = m.member;
+  s->placement = options.placement;
   s->writer = std::make_unique<journal::JournalWriter>(
       storage, journal::JournalWriter::Options{r.chain_options.id, options.journal_file_bytes});
   if (Status barrier = WriteBarrier(r, *s, random); !barrier) return failed(barrier.error());
@@ -286,7 +287,7 @@ Status SaveInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& s,
   const journal::LogPosition position = point.position;
   FrameNumber before = point.base->manifest.frame.number;
   HF_TRY(VersionPtr version,
-         RunSave({storage, s.secrets, random, cache, point, frame, s.deleted, s.leftovers}));
+         RunSave({storage, s.secrets, random, cache, point, frame, s.deleted, s.leftovers, s.placement}));
   // The save is done once its slot is durable; what follows is owed, and the next save or opening makes up
   // for it.
   s.state->SaveDone(version);

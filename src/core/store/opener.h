@@ -54,6 +54,7 @@ struct OpenOptions {
   bool discard_tail = false;
   size_t cache_bytes = 64u << 20;  // while opening
   uint64_t journal_file_bytes = limits::kJournalFileBytes;
+  Placement placement = {};
 };
 
 // An open store: this process is the writer until it is fenced. The kernel and the applier go on from here.
@@ -71,6 +72,7 @@ struct OpenedStore {
   std::vector<Finding> findings;
   std::set<uint32_t> deleted;          // confirmed deletes
   std::vector<std::string> leftovers;  // segments of a save that failed; the next attempt deletes them
+  Placement placement;
 };
 
 // Everything up to serving. `anchor` may be null. Errors as ReadStore, kFenced, kFull, kReadOnly and of the

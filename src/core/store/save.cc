@@ -9,11 +9,6 @@
 namespace holdfast::store {
 namespace {
 
-// Cleaning starts when the segments take more than twice what is live plus one segment, or when there are
-// very many.
-constexpr uint64_t kGarbageSlackBytes = limits::kSegmentBytesTarget;
-constexpr size_t kSegmentsSlack = 256;
-
 // Takes one table's nodes and packs them into segments.
 class SegmentSink : public tree::NodeSink {
  public:
@@ -28,7 +23,7 @@ class SegmentSink : public tree::NodeSink {
     seal::Extent at = builder_.Add(ref.address, node.canonical, node.hints);
     ref.hint = {number_, at.offset, at.length};
     live_ += at.length;
-    if (builder_.size_bytes() < limits::kSegmentBytesTarget) return ref;
+    if (builder_.size_bytes() < input_.placement.segment_bytes) return ref;
     if (status_) {
       status_ = Flush();
     } else {
@@ -163,7 +158,7 @@ class Cleaner {
 };
 
 // Segments to leave: the emptiest first, until what remains is within bounds. Never those of this save.
-std::set<uint32_t> ChooseVictims(const Manifest& manifest) {
+std::set<uint32_t> ChooseVictims(const Manifest& manifest, const Placement& placement) {
   uint64_t size = 0, live = 0;
   size_t count = 0;
   std::vector<const Segment*> candidates;
@@ -174,9 +169,9 @@ std::set<uint32_t> ChooseVictims(const Manifest& manifest) {
     ++count;
     if (s.born != manifest.save) candidates.push_back(&s);
   }
-  size_t count_max = kSegmentsSlack + 2 * static_cast<size_t>(live / limits::kSegmentBytesTarget);
+  size_t count_max = placement.segments_slack + 2 * static_cast<size_t>(live / placement.segment_bytes);
   std::set<uint32_t> victims;
-  if (size <= 2 * live + kGarbageSlackBytes && count <= count_max) return victims;
+  if (size <= 2 * live + placement.garbage_slack_bytes && count <= count_max) return victims;
   std::sort(candidates.begin(), candidates.end(), [](const Segment* a, const Segment* b) {
     // share of live bytes, then size: small ones are cheap to merge
     double sa = static_cast<double>(a->live_bytes) / static_cast<double>(a->size);
@@ -184,7 +179,7 @@ std::set<uint32_t> ChooseVictims(const Manifest& manifest) {
     if (sa != sb) return sa < sb;
     return a->size != b->size ? a->size < b->size : a->number < b->number;
   });
-  uint64_t size_goal = live + live / 2 + kGarbageSlackBytes / 2;
+  uint64_t size_goal = live + live / 2 + placement.garbage_slack_bytes / 2;
   size_t count_goal = count_max / 2;
   for (const Segment* s : candidates) {
     if (size <= size_goal && count <= count_goal) break;
@@ -209,7 +204,7 @@ void CondemnTables(Manifest& manifest) {  // what a dropped table left: all of i
 }
 
 Status CleanTables(const SaveInput& input, Manifest& manifest, const seal::Keyring& keyring) {
-  std::set<uint32_t> victims = ChooseVictims(manifest);
+  std::set<uint32_t> victims = ChooseVictims(manifest, input.placement);
   if (victims.empty()) return Ok();
   // Nodes folded in this save are durable only with the slot, but readable: reads go through a version that
   // lists them.

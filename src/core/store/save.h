@@ -16,6 +16,15 @@
 
 namespace holdfast::store {
 
+// Where this member puts its nodes; the logical root does not depend on it (D1).
+struct Placement {
+  uint64_t segment_bytes = limits::kSegmentBytesTarget;
+  // Cleaning starts when the segments take more than twice what is live plus the slack, or when there are
+  // very many.
+  uint64_t garbage_slack_bytes = limits::kSegmentBytesTarget;
+  size_t segments_slack = 256;
+};
+
 struct SaveInput {
   seam::Storage& storage;
   const Secrets& secrets;
@@ -25,6 +34,7 @@ struct SaveInput {
   journal::FramePosition frame;         // that holds the save point's entry
   const std::set<uint32_t>& deleted;    // segments whose delete is confirmed
   std::vector<std::string>& leftovers;  // segments of a failed attempt; the next one deletes them first
+  Placement placement = {};
 };
 
 // The new version, durable in its slot; the caller writes the anchor next. On an error the older slot is

@@ -72,8 +72,8 @@ using Image = std::map<std::string, Bytes>;
 
 inline Image ImageOf(seam::Storage& storage) {
   Image image;
-  for (const seam::ObjectInfo& o : seam::ListAll(storage, "").value())
-    image[o.name] = storage.Get(o.name).value().take();
+  std::vector<seam::ObjectInfo> all = seam::ListAll(storage, "").value();
+  for (const seam::ObjectInfo& o : all) image[o.name] = storage.Get(o.name).value().take();
   return image;
 }
 inline std::unique_ptr<host::MemoryStorage> DiskOf(
