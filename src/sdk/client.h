@@ -33,7 +33,7 @@ struct KeyValue {
   std::string key, value;
 };
 struct ScanOptions {
-  std::string prefix, from, until;  // empty: no bound
+  std::string prefix = {}, from = {}, until = {};  // empty: no bound
   bool reverse = false;
   uint64_t limit = 0;  // 0 = all
   uint64_t at_least = 0;

@@ -40,7 +40,7 @@ class KvService final : public v1::Kv::CallbackService {
   ServerUnaryReactor* Sync(CallbackServerContext* context, const v1::SyncRequest*,
                            v1::WriteReply* reply) override {
     ServerUnaryReactor* reactor = context->DefaultReactor();
-    services_.backend.Sync(Answer(context, reply));
+    services_.backend.Sync(Answer(context, reactor, reply));
     return reactor;
   }
 
@@ -57,13 +57,13 @@ class KvService final : public v1::Kv::CallbackService {
     if (request->leaf_rows_max() != 0) d.leaf_rows_max = static_cast<uint16_t>(request->leaf_rows_max());
     if (request->inner_children_max() != 0)
       d.inner_children_max = static_cast<uint16_t>(request->inner_children_max());
-    services_.backend.CreateTable(d, Answer(context, reply));
+    services_.backend.CreateTable(d, Answer(context, reactor, reply));
     return reactor;
   }
   ServerUnaryReactor* DropTable(CallbackServerContext* context, const v1::DropTableRequest* request,
                                 v1::WriteReply* reply) override {
     ServerUnaryReactor* reactor = context->DefaultReactor();
-    services_.backend.DropTable(request->table(), Answer(context, reply));
+    services_.backend.DropTable(request->table(), Answer(context, reactor, reply));
     return reactor;
   }
   ServerUnaryReactor* ListTables(CallbackServerContext* context, const v1::ListTablesRequest*,
@@ -98,8 +98,8 @@ class KvService final : public v1::Kv::CallbackService {
 
  private:
   // Context and reply live until the reactor has finished, and only this finishes it.
-  static WriteDone Answer(CallbackServerContext* context, v1::WriteReply* reply) {
-    ServerUnaryReactor* reactor = context->DefaultReactor();
+  static WriteDone Answer(CallbackServerContext* context, ServerUnaryReactor* reactor,
+                          v1::WriteReply* reply) {
     return [context, reply, reactor](const WriteReply& done) {
       if (!done.status.has_value()) return reactor->Finish(Failure(context, done.status.code(), done.detail));
       FillReply(done, reply);
@@ -112,7 +112,8 @@ class KvService final : public v1::Kv::CallbackService {
     ServerUnaryReactor* reactor = context->DefaultReactor();
     auto batch = BatchOf(services_.backend, request);
     if (batch) {
-      services_.backend.Write(std::move(batch).value(), WaitOf(request.wait()), Answer(context, reply));
+      services_.backend.Write(std::move(batch).value(), WaitOf(request.wait()),
+                              Answer(context, reactor, reply));
     } else {
       reactor->Finish(Failure(context, batch.code()));
     }
