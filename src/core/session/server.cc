@@ -1,5 +1,6 @@
 #include "core/session/server.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server_posix.h>
 
@@ -73,6 +74,10 @@ SessionServer::SessionServer(Backend& backend, seam::HostEndpoint& host, crypto:
 SessionServer::~SessionServer() { Stop(0); }
 
 Status SessionServer::Start() {
+  // Held for the life of the process: the last release would join gRPC's executor, whose thread may sit in a
+  // poll of ten seconds and more that nothing interrupts, and a stop would take as long.
+  static const bool kHeld = (grpc_init(), true);
+  static_cast<void>(kHeld);
   HF_TRY(auto tls, s_->LoadTls());
   auto loaded = s_->clients.Load(s_->backend);
   if (!loaded) return loaded.error();
