@@ -68,14 +68,17 @@ class Deployment:
     def port(self, name="user"):
         return int((self.directory / f"temp/server-{name}.port").read_text())
 
-    def start(self, *more):
+    def spawn(self, *more):
+        """Starts serve and waits for nothing."""
         for name in ("user", "admin"):
             (self.directory / f"temp/server-{name}.port").unlink(missing_ok=True)
-        log = open(self.log_path, "ab")
-        self.process = subprocess.Popen(
-            [str(binary), "serve", "-c", str(self.server_yaml), "--passphrase-file", str(self.passphrase), *more],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(), start_new_session=True)
-        log.close()
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [str(binary), "serve", "-c", str(self.server_yaml), "--passphrase-file", str(self.passphrase), *more],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(), start_new_session=True)
+        return self
+
+    def wait_ready(self):
         end = time.monotonic() + DEADLINE_S
         while not (self.directory / "temp/server-user.port").exists():
             if self.process.poll() is not None:
@@ -85,6 +88,9 @@ class Deployment:
                 raise AssertionError(f"serve is not ready: {self.log()}")
             time.sleep(0.02)
         return self
+
+    def start(self, *more):
+        return self.spawn(*more).wait_ready()
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
