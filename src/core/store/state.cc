@@ -68,6 +68,7 @@ State::State(VersionPtr base, seal::Keyring keyring, const Secrets& secrets)
   for (const auto& [id, table] : tables_) {
     if (!ReservedTable(id)) by_name_[table.descriptor.name] = id;
   }
+  AddPreCommitHook([this](LogIndex at, tree::Overlay& rows) { FlushSessions(at, rows); });
 }
 
 Result<std::unique_ptr<State>> State::Open(VersionPtr base, seal::Keyring keyring, const Secrets& secrets,
@@ -116,13 +117,13 @@ Status State::LoadSessions(NodeAccess& nodes) {
   }
 }
 
-void State::FlushSessions(LogIndex at) {
+void State::FlushSessions(LogIndex at, tree::Overlay& rows) {
   for (auto it = sessions_.begin(); it != sessions_.end();) {
     Session& s = it->second;
     Bytes key(8);
     StoreBig64(key.data(), it->first);
     if (s.last_used.value + limits::kSessionExpiryEntries < at.value) {
-      active_->Erase(kSessionsTable, key, at.value);
+      rows.Erase(kSessionsTable, key, at.value);
       it = sessions_.erase(it);
       continue;
     }
@@ -133,7 +134,7 @@ void State::FlushSessions(LogIndex at) {
       for (const SessionResult& r : s.results) {
         w.U64(r.sequence).U16(static_cast<uint16_t>(r.outcome.code)).U64(r.outcome.detail);
       }
-      active_->Put(kSessionsTable, key, value, at.value);
+      rows.Put(kSessionsTable, key, value, at.value);
       s.dirty = false;
     }
     ++it;
@@ -308,7 +309,7 @@ Outcome State::CommitDrop(const journal::Entry& entry) {
 
 void State::CommitSavePoint(const journal::LogPosition& at) {
   HF_CHECK(saving_ == nullptr);
-  FlushSessions(at.index);
+  for (const PreCommitHook& hook : hooks_) hook(at.index, *active_);
   if (ignore_save_points_) return;
   frozen_ = std::move(active_);
   active_ = std::make_shared<tree::Overlay>();

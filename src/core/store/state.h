@@ -10,6 +10,7 @@
 #define HOLDFAST_CORE_STORE_STATE_H_
 
 #include <deque>
+#include <functional>
 
 #include "core/journal/entry.h"
 #include "core/kernel/command.h"
@@ -89,6 +90,12 @@ class State {
   // The save point that Commit met last, until SaveDone. Null otherwise.
   const SavePoint* saving() const { return saving_.get(); }
   void SaveDone(VersionPtr version);
+  // Runs at every save point before the overlay freezes, in the order of registration (the sessions' own is
+  // first): rolls what lives outside the tables to a stable state and hands it over as rows, so that all is
+  // reachable from one root. It must be a pure function of the log up to the save point, or members would
+  // fold different roots.
+  using PreCommitHook = std::function<void(LogIndex save_point, tree::Overlay& rows)>;
+  void AddPreCommitHook(PreCommitHook hook) { hooks_.push_back(std::move(hook)); }
   // For tools that only read: a save point then freezes nothing.
   void IgnoreSavePoints() { ignore_save_points_ = true; }
 
@@ -118,7 +125,7 @@ class State {
   Outcome CommitCreate(const journal::Entry& entry);
   Outcome CommitDrop(const journal::Entry& entry);
   void CommitSavePoint(const journal::LogPosition& at);
-  void FlushSessions(LogIndex at);
+  void FlushSessions(LogIndex at, tree::Overlay& rows);
 
   const Secrets& secrets_;
   VersionPtr base_;
@@ -130,6 +137,7 @@ class State {
   journal::LogPosition position_;
   std::unique_ptr<SavePoint> saving_;
   bool ignore_save_points_ = false;
+  std::vector<PreCommitHook> hooks_;
 };
 
 }  // namespace holdfast::store
