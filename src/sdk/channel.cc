@@ -1,4 +1,8 @@
+#include <grpc/support/log.h>
+
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 
 #include "sdk/rpc_internal.h"
 
@@ -7,8 +11,24 @@ namespace {
 
 constexpr int kMessageBytesMax = 20 << 20;
 
+// gRPC tells stderr of every connection that fails, which callers hear of anyway. GRPC_VERBOSITY brings it
+// back.
+void QuietLog() {
+  static const bool once = [] {
+    if (std::getenv("GRPC_VERBOSITY") != nullptr) return false;
+    gpr_set_log_function([](gpr_log_func_args* line) {
+      if (std::string_view(line->message).starts_with("assertion failed")) {
+        std::fprintf(stderr, "%s:%d: %s\n", line->file, line->line, line->message);
+      }
+    });
+    return true;
+  }();
+  (void)once;
+}
+
 Result<std::shared_ptr<Channel>> Open(const ClientConfig& config, const std::string& address, uint16_t port,
                                       const std::string& port_file) {
+  QuietLog();
   if (port == 0) {
     HF_TRY(port, ReadPortFile(port_file));
   }

@@ -23,16 +23,12 @@ struct Unanswered {
 }  // namespace
 
 // What outlives a connection.
-struct SessionStream::State : std::enable_shared_from_this<SessionStream::State> {
-  class Attempt;
-
-  std::shared_ptr<Channel> channel;
-  std::unique_ptr<v1::Kv::Stub> stub;
+struct SessionStream::State {
   size_t outstanding_max = 0;
 
   mutable std::mutex mutex;
   std::condition_variable changed;
-  std::shared_ptr<Attempt> attempt;       // null: none is alive
+  Attempt* attempt = nullptr;             // null: none is alive
   Code ended = Code::kServerUnreachable;  // why there is none
   uint64_t session = 0, next_id = 1, next_sequence = 1;
   std::map<uint64_t, Unanswered> unanswered;  // by id, which is the order of submission
@@ -43,16 +39,13 @@ struct SessionStream::State : std::enable_shared_from_this<SessionStream::State>
   void Take(v1::SessionReply& reply);
 };
 
-// One connection's worth of stream.
-class SessionStream::State::Attempt final
-    : public grpc::ClientBidiReactor<v1::SessionRequest, v1::SessionReply>,
-      public std::enable_shared_from_this<Attempt> {
+// One connection's worth of stream. Destroyed when it is over, not before.
+class SessionStream::Attempt final : public grpc::ClientBidiReactor<v1::SessionRequest, v1::SessionReply> {
  public:
   explicit Attempt(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
-  void Begin(uint64_t session) {
-    self_ = shared_from_this();
-    state_->stub->async()->Session(&context_, this);
+  void Begin(v1::Kv::Stub& stub, uint64_t session) {
+    stub.async()->Session(&context_, this);
     v1::SessionOperation* open = request_.add_operations();
     open->set_id(kOpenId);
     open->mutable_open()->set_session(session);
@@ -98,12 +91,12 @@ class SessionStream::State::Attempt final
     RemoveHold();
   }
   void OnDone(const grpc::Status& status) override {
-    std::shared_ptr<Attempt> self = std::move(self_);
-    std::lock_guard lock(state_->mutex);
-    state_->ended = status.ok() ? Code::kServerUnreachable : CodeOf(status, context_);
-    if (state_->attempt == self) state_->attempt.reset();
+    std::shared_ptr<State> state = state_;  // whoever waits for over_ may destroy us as soon as we unlock
+    std::lock_guard lock(state->mutex);
+    state->ended = status.ok() ? Code::kServerUnreachable : CodeOf(status, context_);
+    state->attempt = nullptr;
     over_ = true;
-    state_->changed.notify_all();
+    state->changed.notify_all();
   }
 
   // Under the state's mutex.
@@ -112,7 +105,6 @@ class SessionStream::State::Attempt final
 
  private:
   std::shared_ptr<State> state_;
-  std::shared_ptr<Attempt> self_;  // until gRPC is done with us
   grpc::ClientContext context_;
   v1::SessionRequest request_;
   v1::SessionReply reply_;
@@ -169,57 +161,43 @@ Status SessionStream::State::Submit(v1::SessionOperation operation, bool is_writ
   return Ok();
 }
 
-SessionStream::SessionStream(std::shared_ptr<State> s) : s_(std::move(s)) {}
+SessionStream::SessionStream(std::shared_ptr<Channel> channel, std::shared_ptr<State> s)
+    : channel_(std::move(channel)), s_(std::move(s)) {}
 
 Result<std::unique_ptr<SessionStream>> SessionStream::Open(std::shared_ptr<Channel> channel,
                                                            size_t outstanding_max) {
   if (outstanding_max == 0 || outstanding_max > limits::kStreamOpsOutstandingMax)
     return Code::kInvalidArgument;
   auto state = std::make_shared<State>();
-  state->stub = v1::Kv::NewStub(channel->grpc_channel);
-  state->channel = std::move(channel);
   state->outstanding_max = outstanding_max;
-  std::unique_ptr<SessionStream> stream(new SessionStream(std::move(state)));
+  std::unique_ptr<SessionStream> stream(new SessionStream(std::move(channel), std::move(state)));
   HF_TRY_VOID(stream->Resume());
   return stream;
 }
 
 Status SessionStream::Resume(uint64_t timeout_ms) {
-  auto attempt = std::make_shared<State::Attempt>(s_);
-  {
-    std::unique_lock lock(s_->mutex);
-    if (s_->attempt) return Code::kInvalidArgument;  // it lives
-    s_->attempt = attempt;
-    s_->next_to_send = 0;
-    attempt->Begin(s_->session);
-    auto known = [&] { return attempt->opened_ || attempt->over_ || attempt->open_failed_ != Code{}; };
-    if (!s_->changed.wait_for(lock, std::chrono::milliseconds(timeout_ms), known)) {
-      lock.unlock();
-      attempt->Cancel();
-      lock.lock();
-      s_->changed.wait(lock, [&] { return attempt->over_; });
-      return Code::kDeadline;
-    }
-    if (attempt->opened_) return Ok();
-    if (attempt->over_) return s_->ended;
-  }
-  attempt->Cancel();
   std::unique_lock lock(s_->mutex);
-  s_->changed.wait(lock, [&] { return attempt->over_; });
-  return attempt->open_failed_;
+  if (s_->attempt != nullptr) return Code::kInvalidArgument;  // it lives
+  attempt_ = std::make_unique<Attempt>(s_);
+  s_->attempt = attempt_.get();
+  s_->next_to_send = 0;
+  auto stub = v1::Kv::NewStub(channel_->grpc_channel);
+  attempt_->Begin(*stub, s_->session);
+  auto known = [this] { return attempt_->opened_ || attempt_->over_ || attempt_->open_failed_ != Code{}; };
+  bool in_time = s_->changed.wait_for(lock, std::chrono::milliseconds(timeout_ms), known);
+  if (attempt_->opened_) return Ok();
+  if (attempt_->over_) return s_->ended;
+  attempt_->Cancel();
+  s_->changed.wait(lock, [this] { return attempt_->over_; });
+  return in_time ? attempt_->open_failed_ : Code::kDeadline;
 }
 
 SessionStream::~SessionStream() {
-  std::shared_ptr<State::Attempt> attempt;
   std::vector<Done> lost;
   {
-    std::lock_guard lock(s_->mutex);
-    attempt = s_->attempt;
-  }
-  if (attempt) attempt->Cancel();
-  {
     std::unique_lock lock(s_->mutex);
-    s_->changed.wait(lock, [&] { return !attempt || attempt->over_; });
+    if (attempt_ && !attempt_->over_) attempt_->Cancel();
+    s_->changed.wait(lock, [this] { return s_->delivering == 0 && (!attempt_ || attempt_->over_); });
     for (auto& [id, u] : s_->unanswered) lost.push_back(std::move(u.done));
     s_->unanswered.clear();
   }

@@ -53,10 +53,15 @@ class SessionStream {
   size_t outstanding() const;
 
   struct State;
+  class Attempt;
 
  private:
-  explicit SessionStream(std::shared_ptr<State> s);
+  SessionStream(std::shared_ptr<Channel> channel, std::shared_ptr<State> s);
+  // The channel must not die on a thread of gRPC, which would wait for itself: only we own it and what points
+  // to it.
+  std::shared_ptr<Channel> channel_;
   std::shared_ptr<State> s_;
+  std::unique_ptr<Attempt> attempt_;
 };
 
 }  // namespace holdfast::sdk

@@ -30,7 +30,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
     if (!watch) return End(watch.code());
     {
       std::lock_guard lock(mutex_);
-      watch_ = std::move(watch).value();
+      if (!ended_) watch_ = std::move(watch).value();
     }
     auto in_an_hour =
         gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_seconds(kWatchSecondsMax, GPR_TIMESPAN));
@@ -38,6 +38,10 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
       if (auto self = weak.lock(); self && rang) self->End(Code::kDeadline);
     });
     StartSendInitialMetadata();  // tells the client that from now on it misses nothing
+    {
+      std::lock_guard lock(mutex_);
+      scheduled_ = false;
+    }
     Ready();
   }
 
@@ -52,9 +56,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
   void OnCancel() override { End(Code::kCancelled); }
   void OnDone() override {
     alarm_.Cancel();
-    auto self = std::move(self_);
-    std::lock_guard lock(mutex_);
-    watch_.reset();
+    self_.reset();
   }
 
  private:
@@ -121,10 +123,13 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
   }
 
   void End(Code code) {
+    std::unique_ptr<Watch> released;  // at once: the last message may wait long for its reader
     {
       std::lock_guard lock(mutex_);
       if (ended_) return;
       ended_ = true;
+      released = std::move(watch_);
+      events_.clear();
     }
     Finish(Failure(context_, code));
   }
@@ -137,7 +142,8 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
   std::unique_ptr<Watch> watch_;
   std::deque<WatchEvent> events_;
   v1::WatchReply reply_;
-  bool writing_ = false, scheduled_ = false, again_ = false, ended_ = false;
+  bool writing_ = false, again_ = false, ended_ = false;
+  bool scheduled_ = true;  // no step before Begin() has sent the metadata
 };
 
 }  // namespace
