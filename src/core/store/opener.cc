@@ -50,9 +50,13 @@ Status ProveFreshness(seam::Storage& storage, const AnchorInput& input, Reading&
                               ", the newest slot holds " + std::to_string(r.slots.manifest().save.value)});
   }
   if (a.index > r.chain.end.index) {
-    bool torn = std::any_of(r.chain.findings.begin(), r.chain.findings.end(), [](const journal::Finding& f) {
-      return f.kind == journal::Finding::Kind::kTorn;
-    });
+    bool torn = false;
+    for (Finding& f : r.findings) {  // what looked torn is below the anchor: no crash excuses it (B2)
+      if (f.kind != Finding::Kind::kTorn || !f.object.starts_with("members/")) continue;
+      f.kind = Finding::Kind::kChanged;
+      f.code = Code::kTampered;
+      torn = true;
+    }
     r.findings.push_back({Finding::Kind::kStale, input.name, Code::kRolledBack,
                           "the anchor is at index " + std::to_string(a.index.value) +
                               ", the store ends at index " + std::to_string(r.chain.end.index.value)});
@@ -106,8 +110,9 @@ void AddJournalFindings(const journal::Chain& chain, bool leftovers, std::vector
         break;
     }
     if (kind == Out::kLeftover && f.kind == In::kLeftover && !leftovers) continue;
-    bool known = std::any_of(findings.begin(), findings.end(),
-                             [&](const Finding& k) { return k.kind == kind && k.object == f.object; });
+    bool known = std::any_of(findings.begin(), findings.end(), [&](const Finding& k) {
+      return k.object == f.object && (k.kind == kind || (k.kind == Out::kChanged && kind == Out::kTorn));
+    });
     if (!known) findings.push_back({kind, f.object, f.code, std::string(CodeText(f.code))});
   }
 }

@@ -9,6 +9,8 @@
 namespace holdfast::store {
 namespace {
 
+HF_NOT_YET("A3: segments, frames and slot files in parts for providers with a small maximal value");
+
 // Takes one table's nodes and packs them into segments.
 class SegmentSink : public tree::NodeSink {
  public:

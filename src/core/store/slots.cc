@@ -67,9 +67,14 @@ Slot OpenSlot(int slot, SaveNumber number, const SlotFiles& files, const Secrets
   if (!text) return tampered(text.code(), kManifestFile);
   auto manifest = Manifest::Decode(*text);
   if (!manifest) return tampered(manifest.code(), kManifestFile);
-  if (manifest->store != secrets.store || manifest->root.store != secrets.store || manifest->save != number ||
+  if (manifest->store != secrets.store || manifest->root.store != secrets.store ||
       manifest->member != state->member) {
     return tampered(Code::kTampered, kManifestFile);
+  }
+  if (manifest->save != number) {  // each is genuine, and one of them is old
+    Slot s = tampered(Code::kTampered, kManifestFile);
+    s.object += " or " + SlotName(slot, kNumberFile);
+    return s;
   }
   Slot s;
   s.kind = Slot::Kind::kValid;
