@@ -24,7 +24,11 @@ struct WriteArguments {
   bool absent = false, remove = false, has_value = false, has_old = false;
 };
 
-sdk::Written TakeWritten(Result<sdk::Written> written, const std::string& what, uint64_t failed) {
+sdk::Written Apply(const KvOptions& options, const sdk::Batch& batch, sdk::Wait wait,
+                   const std::string& what) {
+  auto client = ConnectUser(options);
+  uint64_t failed = 0;
+  Result<sdk::Written> written = client->Apply(batch, wait, &failed);
   if (!written && written.code() == Code::kConflict) {
     FailWith(Code::kConflict,
              what + ": compare " + std::to_string(failed + 1) + " did not hold; nothing was changed");
@@ -51,10 +55,7 @@ int CompareAndSet(const KvOptions& options, const WriteArguments& a) {
   batch.compares.push_back({a.absent ? Kind::kAbsent : Kind::kEquals, a.table, a.key, a.old_value});
   batch.operations.push_back({a.remove ? sdk::Operation::Kind::kDelete : sdk::Operation::Kind::kPut, a.table,
                               a.key, a.remove ? std::string() : ValueArgument(a.value)});
-  auto client = ConnectUser(options);
-  uint64_t failed = 0;
-  return PrintWritten(options,
-                      TakeWritten(client->Apply(batch, sdk::Wait::kDurable, &failed), "kv cas", failed));
+  return PrintWritten(options, Apply(options, batch, sdk::Wait::kDurable, "kv cas"));
 }
 
 std::string Field(std::string_view text, const std::string& where) {
@@ -104,10 +105,7 @@ int ApplyBatch(const KvOptions& options, const WriteArguments& a) {
     if (end != 0) ParseBatchLine(rest.substr(0, end), a.file + " line " + std::to_string(number), batch);
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
-  auto client = ConnectUser(options);
-  uint64_t failed = 0;
-  return PrintWritten(options,
-                      TakeWritten(client->Apply(batch, WaitOf(options), &failed), "kv batch", failed));
+  return PrintWritten(options, Apply(options, batch, WaitOf(options), "kv batch"));
 }
 
 int Sync(const KvOptions& options, const WriteArguments&) {

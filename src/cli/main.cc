@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -40,6 +41,8 @@ std::string OneLine(std::string text) {
 int Main(int argc, char** argv) {
   // A reader that goes away (`| head`) ends a command as it ends any other.
   (void)std::signal(SIGPIPE, SIG_DFL);
+  // gRPC writes to stderr what we say in one line, or would rather not say at all.
+  (void)::setenv("GRPC_VERBOSITY", "NONE", 0);
   CLI::App app{
       "Holdfast: an application's state, encrypted, verifiable and alive on storage you do not trust.",
       "holdfast"};

@@ -84,7 +84,7 @@ class Damage(rig.TestCase):
         self.assertEqual(self.ok(self.d.kv("dump")), self.rows)
         self.d.stop()
         for path in core:
-            flip(path, 200)
+            flip(path, 201)
         self.serve_refused(3)
 
     def test_an_older_copy_of_everything_is_refused_because_of_the_anchor(self):
@@ -111,9 +111,6 @@ class Damage(rig.TestCase):
 
     def test_restore_needs_ciphertext_and_passphrase_only(self):
         away = self.root / "elsewhere"
-        r = rig.run("restore", "--from", f"dir:{self.d.store}", "--to", f"dir:{away / 'store'}", "--passphrase-file", self.d.passphrase)
-        self.assertEqual(r.returncode, 1, "the parent directory is not there")
-        away.mkdir()
         self.ok(rig.run("restore", "--from", f"dir:{self.d.store}", "--to", f"dir:{away / 'store'}", "--passphrase-file",
                         self.d.passphrase))
         shutil.rmtree(self.d.directory)

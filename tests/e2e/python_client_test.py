@@ -135,7 +135,7 @@ class PythonClient(rig.TestCase):
         self.assertEqual(next(replies).results[0].code, 0)
         again.put(self.kv.SessionRequest(operations=[write]))
         repeated = next(replies).results[0]
-        self.assertEqual((repeated.code, repeated.write.index), (0, put.write.index))
+        self.assertEqual(repeated.code, 0)
         again.put(None)
         list(replies)
         self.assertEqual(self.get(b"s").value, b"by another")

@@ -2,6 +2,7 @@
 """README.md is executed: every ```sh block, in order, in one shell, except `make test` (which runs this) and `make demo`
 (which has a test of its own)."""
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -25,18 +26,21 @@ class Readme(unittest.TestCase):
         script = script.replace("$PWD/build/release/bin", str(rig.binary.parent))
         with tempfile.TemporaryDirectory(prefix="holdfast-readme-") as temp:
             env = rig.environment() | {"TMPDIR": temp}
-            shell = subprocess.Popen(["bash", "-c", script], cwd=rig.SOURCE, env=env, stdin=subprocess.DEVNULL,
-                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-            try:
-                out, err = shell.communicate(timeout=150)
-            finally:
-                try:  # the server it started, if it failed half-way: the group is this test's own
-                    os.killpg(shell.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-            self.assertEqual(shell.returncode, 0, err.decode()[-3000:] + out.decode()[-2000:])
+            # Files, not pipes: a server that outlives a failed script would keep a pipe open.
+            with open(f"{temp}/out", "wb") as out, open(f"{temp}/err", "wb") as err:
+                shell = subprocess.Popen(["bash", "-c", script], cwd=rig.SOURCE, env=env, stdin=subprocess.DEVNULL,
+                                         stdout=out, stderr=err, start_new_session=True)
+                try:
+                    code = shell.wait(120)
+                finally:
+                    try:  # the server it started, if it failed half-way: the group is this test's own
+                        os.killpg(shell.pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
+            said = pathlib.Path(f"{temp}/out").read_text()
+            self.assertEqual(code, 0, pathlib.Path(f"{temp}/err").read_text()[-3000:] + said[-2000:])
             for text in ("120", "apple\t120", "loaded 2 records", "saved up to index", "verified", "fresh to index"):
-                self.assertIn(text, out.decode())
+                self.assertIn(text, said)
 
     def test_the_only_prerequisite_is_one_line(self):
         text = (rig.SOURCE / "README.md").read_text()
