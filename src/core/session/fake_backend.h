@@ -257,12 +257,7 @@ class FakeBackend : public Backend {
         return;
       Push(e);
     }
-    void Mark(LogIndex index) {
-      WatchEvent e;
-      e.index = index;
-      e.mark = true;
-      Push(e);
-    }
+    void Mark(LogIndex index) { Push({index, true, {}, std::nullopt}); }
     void Push(const WatchEvent& e) {
       if (ended == Code{} && queue.size() >= backend.watch_queue_max) {
         ended = Code::kOverloaded;
