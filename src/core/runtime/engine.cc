@@ -6,6 +6,7 @@ namespace holdfast::runtime {
 namespace {
 
 constexpr auto kSaveRetry = std::chrono::seconds(1);  // rule I1: a full provider is asked again each second
+HF_NOT_YET("I1: a spare journal file and a segment's reserve, so that a save can finish on a full provider");
 constexpr size_t kSaveCacheBytes = 32u << 20;
 
 uint64_t NowUs() {
