@@ -100,6 +100,7 @@ Status Core::Start(SecretBytes passphrase, const CoreOptions& options, std::vect
 }
 
 void Core::State::Stop() {
+  engine->BeginStop();         // or calls that wait for space would keep the sessions from ending
   server->Stop(kStopGraceMs);  // the host's credits must still reach it
   Status stopped = engine->Stop();
   {

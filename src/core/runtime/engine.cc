@@ -58,10 +58,14 @@ void Engine::Start() {
   });
 }
 
-Status Engine::Stop() {
+void Engine::BeginStop() {
   stopping_ = true;
   watches_.Stop();
   Post(kernel::Stop{});
+}
+
+Status Engine::Stop() {
+  BeginStop();
   {
     std::unique_lock lock(order_mutex_);
     order_wake_.wait(lock, [&] { return stopped_ || fatal_ != 0; });
@@ -71,7 +75,7 @@ Status Engine::Stop() {
   save_queue_.Close();
   {
     std::lock_guard lock(order_mutex_);
-    stopped_ = true;
+    stopped_ = order_ends_ = true;
     order_wake_.notify_all();
   }
   {
@@ -89,8 +93,10 @@ Status Engine::Stop() {
   Code why = fatal_ != 0 ? static_cast<Code>(fatal_.load()) : Code::kStopping;
   for (auto& [ticket, done] : unanswered) done({why, {}, {}, kernel::Wait::kNone, 0});
   if (fatal_ != 0) return static_cast<Code>(fatal_.load());
-  return store::WriteAnchor(anchor_, opened_->secrets, opened_->state->position(),
-                            opened_->state->CurrentView().base->manifest.save);
+  Status anchored = store::WriteAnchor(anchor_, opened_->secrets, opened_->state->position(),
+                                       opened_->state->CurrentView().base->manifest.save);
+  // Nothing else ends the ordering without one and is not fatal.
+  return closing_written_ ? anchored : Status(Code::kFull);
 }
 
 void Engine::Fatal(Code code) {
@@ -124,9 +130,9 @@ void Engine::Order() {
       metrics_ = kernel_->metrics();
       full_ = kernel_->full();
       committed_ = kernel_->committed();
-      if (events_.empty() && !stopped_) {
+      if (events_.empty() && !order_ends_) {
         uint64_t deadline = kernel_->NextDeadlineUs(), now = NowUs();
-        auto ready = [&] { return !events_.empty() || stopped_; };
+        auto ready = [&] { return !events_.empty() || order_ends_; };
         if (deadline == UINT64_MAX) {
           order_wake_.wait(lock, ready);
         } else if (deadline > now) {
@@ -134,7 +140,7 @@ void Engine::Order() {
               lock, std::chrono::microseconds(std::min<uint64_t>(deadline - now, 60'000'000)), ready);
         }
       }
-      if (stopped_) return;
+      if (order_ends_ && events_.empty()) return;
       batch.swap(events_);
     }
     effects.clear();
@@ -247,7 +253,11 @@ Status Engine::SealAndWrite(const kernel::WriteFrame& write, Written& written) {
   journal::SealedFrame sealed =
       journal::SealFrame({opened_->secrets.store, opened_->member}, keys, epoch, frame, random_);
   written.frame = {frame.number, sealed.digest};
-  if (frame.kind == journal::FrameKind::kClosing) return opened_->writer->Close(frame.number, sealed);
+  if (frame.kind == journal::FrameKind::kClosing) {
+    HF_TRY_VOID(opened_->writer->Close(frame.number, sealed));
+    closing_written_ = true;
+    return Ok();
+  }
   return opened_->writer->Write(frame.number, sealed);
 }
 

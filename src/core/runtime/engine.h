@@ -48,8 +48,11 @@ class Engine : public session::Backend {
   ~Engine() override;  // REQUIRES: Stop() has returned
 
   void Start();
+  // Takes nothing more; what is accepted is finished, or refused where it would wait for space. Returns at once;
+  // reads go on. Whoever waits for calls to end does this first: a write that waits for space ends no sooner.
+  void BeginStop();
   // Finishes what is accepted, writes the closing frame and the anchor, joins. What ended it uncleanly, if
-  // something did.
+  // something did; kFull: there was no space for the closing frame.
   Status Stop();
   void ExpirePins();  // now and then: ends snapshots that are too old
   void set_connections(std::function<uint64_t()> count) { connections_ = std::move(count); }
@@ -136,6 +139,7 @@ class Engine : public session::Backend {
   std::unique_ptr<kernel::Kernel> kernel_;  // the ordering thread's
   kernel::Metrics metrics_;                 // copies, under order_mutex_
   bool full_ = false, stopped_ = false;
+  bool order_ends_ = false;  // not with stopped_: until nobody calls any more, each is answered
   LogIndex committed_;
 
   std::mutex tickets_mutex_;
@@ -146,6 +150,7 @@ class Engine : public session::Backend {
   std::unordered_map<uint64_t, Written> written_;  // by frame, until applied
   journal::LogPosition chained_;                   // the journal thread's
   journal::FramePosition last_frame_;
+  bool closing_written_ = false;
 
   std::shared_mutex state_lock_;
   std::mutex applied_mutex_;
