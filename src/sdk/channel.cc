@@ -49,7 +49,7 @@ Result<std::shared_ptr<Channel>> Open(const ClientConfig& config, const std::str
   args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a proxy of the environment has no business in between
   args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // one connection for each channel
   args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
+  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 10'000);  // in truth: how long a connection attempt may take
   args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
   std::string target =
       (address.find(':') != std::string::npos ? "ipv6:[" + address + "]" : "ipv4:" + address) + ":" +

@@ -183,6 +183,20 @@ TEST_F(Kv, RuleH1ReadsSeeDurableStateAndWaitForTheIndexTheyAskFor) {
   EXPECT_TRUE(client->Sync().has_value());
 }
 
+TEST_F(Kv, ReadsThatWaitForTheFutureDoNotStopTheOthers) {
+  std::vector<std::thread> waiting;
+  for (int i = 0; i < 16; ++i) {
+    waiting.emplace_back([&] {
+      Client patient(server.NewClient()->channel(), 2'000);
+      EXPECT_EQ(CodeIn(patient.Get("t", "k", 1'000'000)), Code::kDeadline);
+      EXPECT_EQ(CodeIn(patient.Get("t", "k", 1'000'000)), Code::kDeadline);
+    });
+  }
+  Client hasty(client->channel(), 1'500);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(CodeIn(hasty.Get("t", "k")), Code{});
+  for (auto& t : waiting) t.join();
+}
+
 TEST_F(Kv, AWriteWhoseClientHasGoneStillHappens) {
   server.backend.Hold(true);
   Client hasty(server.NewClient()->channel(), 300);

@@ -100,13 +100,16 @@ grpc::Status Failure(grpc::CallbackServerContext* context, Code code, uint64_t d
   return {GrpcCode(code), std::string(CodeName(code)) + ": " + std::string(CodeText(code))};
 }
 
-uint64_t RemainingMs(const grpc::CallbackServerContext& context) {
-  gpr_timespec deadline = context.raw_deadline();
-  if (gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) == 0) return kWaitMillisecondsMax;
-  int64_t left = gpr_time_to_millis(gpr_time_sub(deadline, gpr_now(deadline.clock_type)));
-  if (left <= 0) return 0;
-  return static_cast<uint64_t>(left) < kWaitMillisecondsMax ? static_cast<uint64_t>(left)
-                                                            : kWaitMillisecondsMax;
+gpr_timespec DeadlineOf(const grpc::CallbackServerContext& context) {
+  gpr_timespec latest =
+      gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(kWaitMillisecondsMax, GPR_TIMESPAN));
+  gpr_timespec own = gpr_convert_clock_type(context.raw_deadline(), GPR_CLOCK_MONOTONIC);
+  return gpr_time_cmp(own, latest) < 0 ? own : latest;
+}
+
+uint64_t LeftMs(gpr_timespec deadline) {
+  int64_t left = gpr_time_to_millis(gpr_time_sub(deadline, gpr_now(GPR_CLOCK_MONOTONIC)));
+  return left > 0 ? static_cast<uint64_t>(left) : 0;
 }
 
 std::string SerialOf(const Services& services, const grpc::CallbackServerContext& context) {

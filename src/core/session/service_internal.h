@@ -35,7 +35,11 @@ inline constexpr uint64_t kWaitMillisecondsMax = 60'000;  // of a call without a
 grpc::StatusCode GrpcCode(Code code);
 // Status with message "kName: text"; numbers go into the trailing metadata.
 grpc::Status Failure(grpc::CallbackServerContext* context, Code code, uint64_t detail = 0);
-uint64_t RemainingMs(const grpc::CallbackServerContext& context);  // at most kWaitMillisecondsMax
+// When a call gives up: its own deadline, or kWaitMillisecondsMax from now.
+gpr_timespec DeadlineOf(const grpc::CallbackServerContext& context);
+uint64_t LeftMs(gpr_timespec deadline);
+// A read that waits for an index holds its thread no longer than this at a time; then others have their turn.
+inline constexpr uint64_t kWaitSliceMs = 2;
 // The client's serial; empty when the connection has just ended.
 std::string SerialOf(const Services& services, const grpc::CallbackServerContext& context);
 

@@ -14,12 +14,9 @@ class KvService final : public v1::Kv::CallbackService {
   ServerUnaryReactor* Get(CallbackServerContext* context, const v1::GetRequest* request,
                           v1::GetReply* reply) override {
     ServerUnaryReactor* reactor = context->DefaultReactor();
-    auto job = [this, context, request, reply, reactor] {
-      if (context->IsCancelled()) return reactor->Finish(Failure(context, Code::kCancelled));
-      auto read = ReadOne(services_.backend, *request, LogIndex(), RemainingMs(*context));
-      if (!read) return reactor->Finish(Failure(context, read.code()));
-      *reply = std::move(read).value();
-      reactor->Finish(grpc::Status::OK);
+    gpr_timespec deadline = DeadlineOf(*context);
+    auto job = [this, context, request, reply, reactor, deadline] {
+      Read(context, request, reply, reactor, deadline);
     };
     if (!services_.reads.Submit(std::move(job))) reactor->Finish(Failure(context, Code::kOverloaded));
     return reactor;
@@ -97,6 +94,18 @@ class KvService final : public v1::Kv::CallbackService {
   }
 
  private:
+  void Read(CallbackServerContext* context, const v1::GetRequest* request, v1::GetReply* reply,
+            ServerUnaryReactor* reactor, gpr_timespec deadline) {
+    if (context->IsCancelled()) return reactor->Finish(Failure(context, Code::kCancelled));
+    auto read = ReadOne(services_.backend, *request, LogIndex(), kWaitSliceMs);
+    if (!read && read.code() == Code::kDeadline && LeftMs(deadline) > 0) {
+      return services_.reads.Continue([=, this] { Read(context, request, reply, reactor, deadline); });
+    }
+    if (!read) return reactor->Finish(Failure(context, read.code()));
+    *reply = std::move(read).value();
+    reactor->Finish(grpc::Status::OK);
+  }
+
   // Context and reply live until the reactor has finished, and only this finishes it.
   static WriteDone Answer(CallbackServerContext* context, ServerUnaryReactor* reactor,
                           v1::WriteReply* reply) {

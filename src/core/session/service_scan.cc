@@ -10,7 +10,7 @@ constexpr size_t kRowsPerPiece = 4096;
 class Scan final : public grpc::ServerWriteReactor<v1::ScanReply> {
  public:
   Scan(Services& services, grpc::CallbackServerContext* context, const v1::ScanRequest* request)
-      : services_(services), context_(context), request_(*request) {
+      : services_(services), context_(context), request_(*request), deadline_(DeadlineOf(*context)) {
     if (!services_.reads.Submit([this] { Begin(); })) Finish(Failure(context_, Code::kOverloaded));
   }
   void OnWriteDone(bool ok) override {
@@ -25,6 +25,10 @@ class Scan final : public grpc::ServerWriteReactor<v1::ScanReply> {
  private:
   void Begin() {
     Status status = Open();
+    bool in_time = LeftMs(deadline_) > 0 && !context_->IsCancelled();
+    if (!status.has_value() && status.code() == Code::kDeadline && in_time) {
+      return services_.reads.Continue([this] { Begin(); });
+    }
     if (!status.has_value()) return Finish(Failure(context_, status.code()));
     reply_.set_index(snapshot_->index().value);
     Next();
@@ -33,7 +37,7 @@ class Scan final : public grpc::ServerWriteReactor<v1::ScanReply> {
   Status Open() {
     if (request_.prefix().size() > limits::kKeyBytesMax) return Code::kKeySize;
     HF_TRY(table_, services_.backend.FindTable(request_.table()));
-    HF_TRY(snapshot_, services_.backend.TakeSnapshot(LogIndex(request_.at_least()), RemainingMs(*context_)));
+    HF_TRY(snapshot_, services_.backend.TakeSnapshot(LogIndex(request_.at_least()), kWaitSliceMs));
     left_ = request_.limit() == 0 ? UINT64_MAX : request_.limit();
     from_ = ToBytes(request_.from());
     until_ = ToBytes(request_.until());
@@ -88,6 +92,7 @@ class Scan final : public grpc::ServerWriteReactor<v1::ScanReply> {
   Services& services_;
   grpc::CallbackServerContext* context_;
   const v1::ScanRequest& request_;
+  const gpr_timespec deadline_;  // of waiting for the snapshot
   v1::ScanReply reply_;
   TableId table_;
   std::unique_ptr<Snapshot> snapshot_;

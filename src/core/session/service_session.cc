@@ -59,7 +59,8 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
  private:
   struct Read {
     v1::SessionOperation operation;
-    uint64_t after = 0;  // runs when all writes up to this ordinal are answered
+    uint64_t after = 0;       // runs when all writes up to this ordinal are answered
+    gpr_timespec deadline{};  // of waiting for its index
   };
 
   // Does everything that can be done. One thread at a time; what others want meanwhile is done by the one
@@ -109,7 +110,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
       case v1::SessionOperation::kGet: {
         std::lock_guard lock(mutex_);
         ++outstanding_;
-        reads_.push_back({std::move(operation), writes_taken_});
+        reads_.push_back({std::move(operation), writes_taken_, DeadlineOf(*context_)});
         return;
       }
       case v1::SessionOperation::kPut:
@@ -232,7 +233,13 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
       }
       v1::SessionResult result;
       result.set_id(read.operation.id());
-      auto got = ReadOne(services_.backend, read.operation.get(), at_least, RemainingMs(*context_));
+      auto got = ReadOne(services_.backend, read.operation.get(), at_least, kWaitSliceMs);
+      if (!got && got.code() == Code::kDeadline && LeftMs(read.deadline) > 0) {
+        std::lock_guard lock(mutex_);
+        reads_.push_front(std::move(read));
+        services_.reads.Continue([self = shared_from_this()] { self->RunReads(); });
+        return;  // still counted in readers_
+      }
       if (got) {
         *result.mutable_get() = std::move(got).value();
       } else {
