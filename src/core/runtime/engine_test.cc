@@ -20,7 +20,7 @@ struct Rig {
     auto made = store::InitStore(disk, random.NewId<StoreId>(), AsBytes(kPassphrase), init, random);
     EXPECT_TRUE(made.has_value());
   }
-  ~Rig() { Stop(); }
+  ~Rig() { (void)Stop(); }
   void Open(kernel::Options kernel = {}, size_t cache_bytes = 8u << 20) {
     auto opened = store::OpenStore(disk, &anchor, AsBytes(kPassphrase), {}, random, nullptr);
     ASSERT_TRUE(opened.has_value()) << CodeName(opened.code());
