@@ -1,5 +1,6 @@
 #include "core/store/manifest.h"
 
+#include "base/check.h"
 #include "base/codec.h"
 #include "base/limits.h"
 #include "crypto/hash.h"
@@ -24,6 +25,7 @@ Result<Table> DecodeTable(Reader& r) {
   HF_TRY(t.descriptor, tree::Descriptor::Decode(descriptor));
   t.root.empty = t.root.ref.address == tree::Address{};
   if (t.root.empty != (t.root.rows == 0)) return Code::kMalformed;
+  if (t.root.empty && t.root.ref.birth != LogIndex()) return Code::kMalformed;
   return t;
 }
 
@@ -90,6 +92,8 @@ Digest LogicalRoot::ComputeDigest(const Key& root_key) const {
   return crypto::HmacSha256(root_key.view(), {Encode()});
 }
 
+HF_NOT_YET("D6: incremental manifest: it is written whole, about 180 bytes a segment");
+
 Bytes Manifest::Encode() const {
   Bytes out;
   Writer w(out);
@@ -116,7 +120,10 @@ Result<Manifest> Manifest::Decode(ByteView untrusted) {
   ByteView root = r.Blob32(limits::kManifestBytesMax);
   if (!r.ok()) return Code::kMalformed;
   HF_TRY(m.root, LogicalRoot::Decode(root));
-  for (auto& [id, t] : m.root.tables) t.root.ref.hint = {r.U32(), r.U32(), r.U32()};
+  for (auto& [id, t] : m.root.tables) {
+    t.root.ref.hint = {r.U32(), r.U32(), r.U32()};
+    if (t.root.empty && t.root.ref.hint != tree::Hint{}) return Code::kMalformed;
+  }
   m.frame.number = r.Num<FrameNumber>();
   m.frame.digest = r.Hash();
   m.next_segment = r.U32();

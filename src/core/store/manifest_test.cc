@@ -1,0 +1,95 @@
+#include "core/store/manifest.h"
+
+#include <gtest/gtest.h>
+
+#include "core/store/slots.h"
+#include "crypto/random.h"
+
+namespace holdfast::store {
+namespace {
+
+Manifest Example() {
+  crypto::SeededRandom random(4);
+  Manifest m;
+  m.store = m.root.store = random.NewId<StoreId>();
+  m.member = random.NewId<MemberId>();
+  m.save = SaveNumber(12);
+  m.root.position = {LogIndex(99), Term(3), {}};
+  for (int i = 0; i < 3; ++i) {
+    Table t;
+    t.id = random.NewId<TableId>();
+    t.epoch = Epoch(1);
+    t.descriptor.name = "table " + std::to_string(i);
+    if (i > 0) {
+      t.root.empty = false;
+      t.root.ref.address.fill(static_cast<uint8_t>(i));
+      t.root.ref.birth = LogIndex(50);
+      t.root.ref.hint = {static_cast<uint32_t>(i), 80, 400};
+      t.root.rows = 7;
+    }
+    m.root.tables[t.id] = t;
+  }
+  m.frame.number = FrameNumber(31);
+  m.next_segment = 9;
+  for (uint32_t n : {1u, 2u, 8u}) {
+    Segment s;
+    s.number = n;
+    s.id = random.NewId<SegmentId>();
+    s.size = 1000 * n;
+    s.live_bytes = 400;
+    s.born = SaveNumber(n);
+    m.segments[n] = s;
+  }
+  return m;
+}
+
+TEST(Manifest, DecodesToWhatWasEncodedAndNothingElseDecodes) {
+  Manifest m = Example();
+  Bytes text = m.Encode();
+  auto back = Manifest::Decode(text);
+  ASSERT_TRUE(back) << CodeName(back.code());
+  EXPECT_EQ(back->Encode(), text);
+  EXPECT_EQ(back->segments, m.segments);
+  for (size_t n = 0; n < text.size(); ++n) EXPECT_FALSE(Manifest::Decode(ByteView(text).first(n))) << n;
+  text.push_back(0);
+  EXPECT_FALSE(Manifest::Decode(text));
+}
+
+TEST(Manifest, WhateverByteDiffersItIsRefusedOrAnotherManifest) {
+  Bytes text = Example().Encode();
+  for (size_t i = 0; i < text.size(); ++i) {
+    Bytes other = text;
+    other[i] ^= 0x41;
+    auto m = Manifest::Decode(other);
+    if (m) {
+      EXPECT_EQ(m->Encode(), other) << "byte " << i << " is not canonical";
+    }
+  }
+}
+
+TEST(RuleD1, TheLogicalRootSaysNothingAboutPlaces) {
+  Manifest m = Example(), moved = Example();
+  for (auto& [id, t] : moved.root.tables) t.root.ref.hint = {5, 6, 7};
+  moved.segments.clear();
+  moved.member.bytes[0] ^= 1;
+  Key key = crypto::SeededRandom(1).NewKey();
+  EXPECT_EQ(m.root.Encode(), moved.root.Encode());
+  EXPECT_EQ(m.root.ComputeDigest(key), moved.root.ComputeDigest(key));
+  moved.root.tables.begin()->second.descriptor.name += "x";
+  EXPECT_NE(m.root.ComputeDigest(key), moved.root.ComputeDigest(key));
+}
+
+TEST(ServerState, HasItsSizeAndRefusesEveryFlippedBit) {
+  crypto::SeededRandom random(5);
+  Bytes text = ServerState{random.NewId<StoreId>(), random.NewId<MemberId>()}.Encode();
+  ASSERT_EQ(text.size(), kServerStateBytes);
+  EXPECT_TRUE(ServerState::Decode(text));
+  for (size_t bit = 0; bit < text.size() * 8; ++bit) {
+    Bytes other = text;
+    other[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
+    EXPECT_FALSE(ServerState::Decode(other)) << bit;
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::store
