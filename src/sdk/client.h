@@ -1,7 +1,7 @@
 // The C++ client. Calls block and are thread-safe; each has a timeout. Nothing is retried behind your back: a
 // write that failed with kServerUnreachable, kDeadline or kCancelled may have happened (rule H4: use a
-// SessionStream). Errors are the server's own codes; kServerUnreachable when there is no connection,
-// kUnauthenticated when there was one and TLS refused it, on either side.
+// SessionStream). Errors are the server's own codes; kServerUnreachable when there is no connection, also
+// when TLS refused it on either side: gRPC does not tell the two apart.
 #ifndef HOLDFAST_SDK_CLIENT_H_
 #define HOLDFAST_SDK_CLIENT_H_
 

@@ -6,7 +6,6 @@ namespace holdfast::runtime {
 namespace {
 
 constexpr auto kSaveRetry = std::chrono::seconds(1);  // rule I1: a full provider is asked again each second
-HF_NOT_YET("I1: a spare journal file and a segment's reserve, so that a save can finish on a full provider");
 constexpr size_t kSaveCacheBytes = 32u << 20;
 
 uint64_t NowUs() {
@@ -33,6 +32,7 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
   chained_ = at;
   last_frame_ = opened_->frame;
   applied_ = committed_ = at.index;
+  applied_now_ = at.index.value;
   versions_.push_back(opened_->state->CurrentView().base);
 }
 
@@ -290,6 +290,7 @@ Status Engine::ApplyOne(const journal::Entry& entry, const journal::LogPosition&
   {
     std::lock_guard lock(applied_mutex_);
     applied_ = at.index;
+    applied_now_.store(at.index.value, std::memory_order_release);
     if (save != nullptr) saving_ = true;
     applied_wake_.notify_all();
   }

@@ -48,8 +48,9 @@ class Engine : public session::Backend {
   ~Engine() override;  // REQUIRES: Stop() has returned
 
   void Start();
-  // Takes nothing more; what is accepted is finished, or refused where it would wait for space. Returns at once;
-  // reads go on. Whoever waits for calls to end does this first: a write that waits for space ends no sooner.
+  // Takes nothing more; what is accepted is finished, or refused where it would wait for space. Returns at
+  // once; reads go on. Whoever waits for calls to end does this first: a write that waits for space ends no
+  // sooner.
   void BeginStop();
   // Finishes what is accepted, writes the closing frame and the anchor, joins. What ended it uncleanly, if
   // something did; kFull: there was no space for the closing frame.
@@ -63,6 +64,7 @@ class Engine : public session::Backend {
   void DropTable(std::string_view name, session::WriteDone done) override;
   void Write(kernel::Batch batch, kernel::Wait wait, session::WriteDone done) override;
   void Sync(session::WriteDone done) override;
+  LogIndex AppliedIndex() override { return LogIndex(applied_now_.load(std::memory_order_acquire)); }
   void OpenSession(std::string_view client_serial, session::WriteDone done) override;
   Result<std::unique_ptr<session::Snapshot>> TakeSnapshot(LogIndex at_least, uint64_t timeout_ms) override;
   Result<std::optional<Bytes>> Get(const TableId& table, ByteView key, LogIndex at_least,
@@ -156,6 +158,7 @@ class Engine : public session::Backend {
   std::mutex applied_mutex_;
   std::condition_variable applied_wake_, save_wake_;
   LogIndex applied_;
+  std::atomic<uint64_t> applied_now_{0};  // the same, for who only looks
   bool saving_ = false;
 
   std::mutex save_mutex_;  // slots, unlockers record and the set of deleted segments

@@ -1,6 +1,5 @@
 // What sessions ask for: reads, writes, administration. The threads behind them are in engine.cc.
 #include <chrono>
-#include <future>
 
 #include "core/runtime/engine.h"
 
@@ -256,12 +255,21 @@ void Engine::SaveState(session::WriteDone done) {
 }
 
 Status Engine::SaveAndWait() {
-  auto promise = std::make_shared<std::promise<Status>>();
-  std::future<Status> done = promise->get_future();
-  SaveState([promise](const session::WriteReply& r) { promise->set_value(r.status); });
-  if (done.wait_for(std::chrono::milliseconds(kSaveWaitMs)) != std::future_status::ready)
-    return Code::kDeadline;
-  return done.get();
+  struct Answer {
+    std::mutex mutex;
+    std::condition_variable wake;
+    std::optional<Status> status;
+  };
+  auto answer = std::make_shared<Answer>();  // the answer may come after we have stopped waiting
+  SaveState([answer](const session::WriteReply& r) {
+    std::lock_guard lock(answer->mutex);
+    answer->status = r.status;
+    answer->wake.notify_one();
+  });
+  std::unique_lock lock(answer->mutex);
+  bool done = answer->wake.wait_for(lock, std::chrono::milliseconds(kSaveWaitMs),
+                                    [&] { return answer->status.has_value(); });
+  return done ? *answer->status : Status(Code::kDeadline);
 }
 
 session::StoreStatus Engine::Status_() {

@@ -1,11 +1,12 @@
 #include "host/runtime/server.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <algorithm>#include <pthread.h>
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <filesystem>
