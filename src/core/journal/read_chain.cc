@@ -70,6 +70,8 @@ class Reading {
         const Place& p = first.places[i];
         if (!p.whole)
           Find(Finding::Kind::kTampered, At(first, p), p.code);  // not needed, but no crash left it so
+        if (p.whole && (i > 0 ? !Follows(first.places[i - 1], p) : p.offset == 0 && p.number != first.number))
+          Find(Finding::Kind::kTampered, At(first, p), Code::kTampered);  // genuine, but not from there
         if (!p.whole || p.number != start.number) continue;
         if (p.digest != start.digest || !p.meets_start) {
           Tampered(At(first, p), Code::kTampered);
@@ -82,6 +84,11 @@ class Reading {
     }
     Missing(start.number, start.number);
     return false;
+  }
+
+  // Below the start nothing is accepted any more, but the frames of one file still name each other.
+  static bool Follows(const Place& before, const Place& p) {
+    return !before.whole || p.before == FramePosition{before.number, before.digest};
   }
 
   // Objects whose barrier holds, ascending. The start's own object is entered elsewhere.

@@ -393,6 +393,35 @@ TEST(RuleA2, ObjectsThatAreSwappedAreNamed) {
   }
 }
 
+// Also below the save point from which the journal is read: verify judges every frame of every file.
+TEST(RuleB1, FramesThatAreSwappedInsideTheirFilesAreNamed) {
+  for (const Scene* s : {&KilledScene(), &ClosedScene()}) {
+    Matrix matrix(*s);
+    for (const auto& [name, bytes] : s->image) {
+      if (!InJournal(name)) continue;
+      std::vector<std::pair<size_t, size_t>> frames;  // offset, length
+      for (size_t at = 0; at + limits::kSectorBytes <= bytes.size(); at += limits::kSectorBytes) {
+        if (AsText(ByteView(bytes).subspan(at)).starts_with("HFFRAME1"))
+          frames.push_back({at, LoadLittle<uint32_t>(bytes.data() + at + 24) * limits::kSectorBytes});
+      }
+      for (auto a : frames) {
+        for (auto b : frames) {
+          if (a.first >= b.first || a.second != b.second) continue;
+          Image image = s->image;
+          Bytes& file = image[name];
+          std::swap_ranges(file.begin() + static_cast<ptrdiff_t>(a.first),
+                           file.begin() + static_cast<ptrdiff_t>(a.first + a.second),
+                           file.begin() + static_cast<ptrdiff_t>(b.first));
+          matrix.Check(image, ChangeOf(*s, name),
+                       "frames at " + std::to_string(a.first) + " and " + std::to_string(b.first) + " of " +
+                           name + " swapped");
+        }
+      }
+    }
+    EXPECT_GT(matrix.cases(), 3u);
+  }
+}
+
 TEST(RuleA2, ObjectsOfAnotherStoreUnderTheSamePassphraseAreNamed) {
   const Scene& s = KilledScene();
   SceneBuilder other(2, false);
