@@ -94,7 +94,6 @@ class Terminal {
   }
   void Say(std::string_view text) const { (void)!::write(fd_.get(), text.data(), text.size()); }
   SecretBytes Ask(const std::string& prompt) const {
-    Say(prompt);
     struct termios old {};
     bool is_terminal = ::tcgetattr(fd_.get(), &old) == 0;
     if (is_terminal) {
@@ -102,6 +101,7 @@ class Terminal {
       quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
       (void)::tcsetattr(fd_.get(), TCSAFLUSH, &quiet);
     }
+    Say(prompt);  // once nothing is echoed and what was typed before is gone
     LineBuffer buffer;
     bool ok = buffer.Fill(fd_.get(), true);
     if (is_terminal) (void)::tcsetattr(fd_.get(), TCSAFLUSH, &old);
