@@ -116,10 +116,14 @@ struct CrashRun {
   uint64_t seed;
   uint64_t waves;
   uint64_t part = 0, parts = 1;
+  bool append = true;  // else every frame is an object
 };
 
 void CrashEverywhere(const CrashRun& run) {
   Machine machine;
+  seam::Capabilities can = SimDisk::AllCapabilities();
+  can.append = run.append;
+  machine.disk = std::make_unique<SimDisk>(can);
   ASSERT_TRUE(World::Init(run.seed, *machine.disk, *machine.anchor));
   WorldConfig config{.seed = run.seed, .waves = run.waves};
   if (run.waves < 100) config.kernel.save_period_ms = 100;  // short runs meet saves too
@@ -171,6 +175,12 @@ TEST(CrashAtEveryWrite, OfAThousandWavesPart2) { CrashEverywhere({7, 1000, 2, 4}
 TEST(CrashAtEveryWrite, OfAThousandWavesPart3) { CrashEverywhere({7, 1000, 3, 4}); }
 TEST(CrashAtEveryWrite, OfShortRunsOfManySeeds) {
   for (uint64_t seed = 100; seed < 112; ++seed) ASSERT_NO_FATAL_FAILURE(CrashEverywhere({seed, 40}));
+}
+
+TEST(CrashAtEveryWrite, WhereEveryFrameIsAnObject) {
+  for (uint64_t seed = 200; seed < 206; ++seed) {
+    ASSERT_NO_FATAL_FAILURE(CrashEverywhere({.seed = seed, .waves = 60, .append = false}));
+  }
 }
 
 // Recovery is itself a run that can be cut at every write, and cut again.
