@@ -46,6 +46,9 @@ class Store(rig.TestCase):
     def serve(self, *more):
         return rig.run("serve", "-c", self.d.server_yaml, "--passphrase-file", self.d.passphrase, *more)
 
+    def verify_store(self, *more):
+        return rig.run("verify", "--store", f"dir:{self.d.store}", "--passphrase-file", self.d.passphrase, *more)
+
     def copy(self, name):
         """The store and, beside it, the anchor of this moment."""
         to = self.root / name
