@@ -253,6 +253,7 @@ Status Engine::SealAndWrite(const kernel::WriteFrame& write, Written& written) {
   journal::SealedFrame sealed =
       journal::SealFrame({opened_->secrets.store, opened_->member}, keys, epoch, frame, random_);
   written.frame = {frame.number, sealed.digest};
+  std::lock_guard writing(write_mutex_);
   if (frame.kind == journal::FrameKind::kClosing) {
     HF_TRY_VOID(opened_->writer->Close(frame.number, sealed));
     closing_written_ = true;
@@ -374,6 +375,7 @@ Status Engine::AfterSave(const store::SavePoint& point, const store::VersionPtr&
   }
   HF_TRY_VOID(std::move(*cut));
   HF_TRY_VOID(storage_.Barrier());
+  std::erase_if(opened_->deleted, [&](uint32_t n) { return !version->manifest.segments.contains(n); });
   opened_->deleted.insert(deleted.begin(), deleted.end());
   return Ok();
 }

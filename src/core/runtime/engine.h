@@ -161,7 +161,8 @@ class Engine : public session::Backend {
   std::atomic<uint64_t> applied_now_{0};  // the same, for who only looks
   bool saving_ = false;
 
-  std::mutex save_mutex_;  // slots, unlockers record and the set of deleted segments
+  std::mutex write_mutex_;  // while a frame is being written; verify holds it to read the journal
+  std::mutex save_mutex_;   // slots, unlockers record and the set of deleted segments
   std::vector<std::string> leftovers_;
   std::mutex versions_mutex_;
   std::list<std::weak_ptr<const store::TreeVersion>> versions_;

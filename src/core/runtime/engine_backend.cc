@@ -311,6 +311,8 @@ Status Engine::Verify(bool require_fresh, const std::function<void(const std::st
   std::lock_guard save_lock(save_mutex_);  // slots and segments stand still
   store::VerifyOptions options;
   options.require_fresh = require_fresh;
+  options.hold_writes = [this] { write_mutex_.lock(); };
+  options.release_writes = [this] { write_mutex_.unlock(); };
   if (anchor_ != nullptr) {
     auto anchor = anchor_->Get(store::kAnchorName);
     if (anchor)

@@ -58,6 +58,8 @@ struct VerifyOptions {
   bool require_fresh = false;
   bool discard_tail = false;
   Progress progress;
+  // For a served store: called around reading slots and journal, so that no frame is half written meanwhile.
+  std::function<void()> hold_writes, release_writes;
 };
 struct VerifyReport {
   std::vector<Finding> findings;

@@ -192,7 +192,6 @@ class Verifier {
 
   // From the older slot's save point on, so that either slot alone is known to be loadable.
   Status CheckJournal() {
-    HF_TRY_VOID(ReadOlder(storage_, r_));
     const journal::Chain& all = r_.older_chain ? *r_.older_chain : r_.chain;
     AddJournalFindings(all, true, report_.findings);
     report_.frames = all.links.size();
@@ -315,6 +314,7 @@ Result<VerifyReport> VerifyAndKeep(seam::Storage& storage, ByteView passphrase, 
                                    Reading& r) {
   Status read =
       ReadStore(storage, passphrase, {options.anchor, options.anchor_name}, options.discard_tail, r);
+  HF_TRY_VOID(ReadOlder(storage, r));
   return Finish(storage, std::move(read), options, r);
 }
 
@@ -328,7 +328,11 @@ Result<VerifyReport> VerifyUnlocked(seam::Storage& storage, Secrets secrets, con
   Reading r;
   r.secrets = std::move(secrets);
   r.findings = std::move(findings_so_far);
+  if (options.hold_writes) options.hold_writes();
   Status read = ReadUnlocked(storage, {options.anchor, options.anchor_name}, options.discard_tail, r);
+  Status older = ReadOlder(storage, r);  // while nothing is written: both must end alike
+  if (options.release_writes) options.release_writes();
+  HF_TRY_VOID(std::move(older));
   return Finish(storage, std::move(read), options, r);
 }
 
