@@ -128,7 +128,8 @@ Status ReadUnlocked(seam::Storage& storage, const AnchorInput& anchor, bool disc
   const Manifest& m = r.slots.manifest();
   const seal::Keyring& keyring = r.slots.slot[r.slots.newest].keyring;
   HF_TRY(r.version, MakeVersion(m, keyring, r.secrets));
-  HF_TRY_VOID(DecodeAnchor(anchor, r));
+  Status anchored =
+      DecodeAnchor(anchor, r);  // a bad one is refused below, when it is known what else is wrong
 
   r.chain_options.id = {m.store, m.member};
   r.chain_options.start = {m.frame, m.root.position};
@@ -136,6 +137,7 @@ Status ReadUnlocked(seam::Storage& storage, const AnchorInput& anchor, bool disc
   r.chain_options.discard_tail = discard_tail;
   HF_TRY(r.chain, journal::ReadChain(storage, keyring, r.secrets.keys.chain, r.chain_options));
   AddJournalFindings(r.chain, false, r.findings);
+  HF_TRY_VOID(std::move(anchored));
   HF_TRY(size_t adopted, journal::AdoptTail({r.chain}, r.chain_options.known_durable));
   (void)adopted;
   return ProveFreshness(storage, anchor, r);

@@ -276,6 +276,8 @@ TEST(RuleF2, AForgedOrForeignAnchorIsNamedAndRefused) {
     ASSERT_TRUE(report) << CodeName(report.code());
     ASSERT_TRUE(report->verdict);
     EXPECT_EQ(CodeExit(*report->verdict), 3);
+    for (const Finding& f : report->findings)
+      EXPECT_TRUE(!f.bad() || f.object == "anchor") << "only the anchor is bad: " << f.Line();
   }
   EXPECT_TRUE(ImageOf(*rig.disk) == before);
 }

@@ -58,9 +58,8 @@ Result<Bytes> RowValue(const tree::MergedCursor::Row& row, NodeAccess& nodes) {
   return Drive(nodes, [&] { return reader.Run(nodes); });
 }
 
-State::State(VersionPtr base, seal::Keyring keyring, const Secrets& secrets)
-    : secrets_(secrets),
-      base_(std::move(base)),
+State::State(VersionPtr base, seal::Keyring keyring)
+    : base_(std::move(base)),
       active_(std::make_shared<tree::Overlay>()),
       keyring_(std::move(keyring)),
       tables_(base_->manifest.root.tables),
@@ -71,9 +70,9 @@ State::State(VersionPtr base, seal::Keyring keyring, const Secrets& secrets)
   AddPreCommitHook([this](LogIndex at, tree::Overlay& rows) { FlushSessions(at, rows); });
 }
 
-Result<std::unique_ptr<State>> State::Open(VersionPtr base, seal::Keyring keyring, const Secrets& secrets,
+Result<std::unique_ptr<State>> State::Open(VersionPtr base, seal::Keyring keyring, const Secrets&,
                                            NodeAccess& nodes) {
-  std::unique_ptr<State> s(new State(std::move(base), std::move(keyring), secrets));
+  std::unique_ptr<State> s(new State(std::move(base), std::move(keyring)));
   HF_TRY_VOID(s->LoadSessions(nodes));
   return s;
 }

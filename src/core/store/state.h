@@ -107,7 +107,7 @@ class State {
   uint64_t dirty_bytes() const;
 
  private:
-  State(VersionPtr base, seal::Keyring keyring, const Secrets& secrets);
+  State(VersionPtr base, seal::Keyring keyring);
   struct SessionResult {
     uint64_t sequence;
     Outcome outcome;
@@ -127,7 +127,6 @@ class State {
   void CommitSavePoint(const journal::LogPosition& at);
   void FlushSessions(LogIndex at, tree::Overlay& rows);
 
-  const Secrets& secrets_;
   VersionPtr base_;
   std::shared_ptr<tree::Overlay> frozen_, active_;
   seal::Keyring keyring_;

@@ -7,6 +7,8 @@
 //
 // Never: wrong data, a fresh start, an object deleted by an opening that fails.
 // Not covered: adversaries who hold keys, and damage to two places at once (but for swaps and whole slots).
+#include <gtest/gtest.h>
+
 #include <algorithm>
 
 #include "core/store/store_rig_internal.h"
