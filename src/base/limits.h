@@ -50,6 +50,8 @@ inline constexpr size_t kOverlayBytesFold = 64u << 20;  // dirty bytes that trig
 inline constexpr size_t kOverlayBytesMax = 128u << 20;  // both overlays; then back-pressure
 inline constexpr size_t kNodeCacheBytesDefault = 512u << 20;
 inline constexpr size_t kPinsMax = 256;  // open snapshots
+inline constexpr size_t kPinnedOverlayBytesMax =
+    256u << 20;  // changes kept for open snapshots alone; the oldest end
 inline constexpr uint64_t kPinMillisecondsMax = 600'000;
 
 // Key derivation: stored parameters are host input.

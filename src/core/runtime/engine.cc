@@ -349,7 +349,7 @@ Status Engine::SaveOnce(const store::SavePoint& point, journal::FramePosition fr
                         store::VersionPtr& version) {
   store::NodeCache cache(kSaveCacheBytes);
   HF_TRY(version, store::RunSave({storage_, opened_->secrets, random_, cache, point, frame, opened_->deleted,
-                                  leftovers_}));
+                                  opened_->leftovers, opened_->placement}));
   return Ok();
 }
 
@@ -408,6 +408,7 @@ void Engine::RunSave(const store::SavePoint& point, journal::FramePosition frame
       saving_ = false;
       save_wake_.notify_all();
     }
+    BoundPins();
     Post(kernel::SaveFinished{index, Ok()});
     return;
   }

@@ -55,6 +55,8 @@ class Engine : public session::Backend {
   // Finishes what is accepted, writes the closing frame and the anchor, joins. What ended it uncleanly, if
   // something did; kFull: there was no space for the closing frame.
   Status Stop();
+  void
+  BoundPins();  // ends the oldest snapshots while they alone keep more than limits::kPinnedOverlayBytesMax
   void ExpirePins();  // now and then: ends snapshots that are too old
   void set_connections(std::function<uint64_t()> count) { connections_ = std::move(count); }
 
@@ -163,7 +165,6 @@ class Engine : public session::Backend {
 
   std::mutex write_mutex_;  // while a frame is being written; verify holds it to read the journal
   std::mutex save_mutex_;   // slots, unlockers record and the set of deleted segments
-  std::vector<std::string> leftovers_;
   std::mutex versions_mutex_;
   std::list<std::weak_ptr<const store::TreeVersion>> versions_;
   std::mutex pins_mutex_;

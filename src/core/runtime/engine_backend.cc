@@ -1,5 +1,6 @@
 // What sessions ask for: reads, writes, administration. The threads behind them are in engine.cc.
 #include <chrono>
+#include <set>
 
 #include "core/runtime/engine.h"
 
@@ -171,6 +172,22 @@ void Engine::ExpirePins() {
   for (const std::shared_ptr<Pin>& pin : pins_) {
     std::lock_guard pin_lock(pin->mutex);
     if (now - pin->since_ms > limits::kPinMillisecondsMax) pin->view.reset();
+  }
+}
+
+void Engine::BoundPins() {
+  store::View now = CurrentView();
+  std::lock_guard lock(pins_mutex_);
+  // Newest first, so that what is over the bound is kept by the oldest alone.
+  std::set<const tree::Overlay*> counted{now.active.get(), now.frozen.get(), nullptr};
+  size_t bytes = 0;
+  for (auto it = pins_.rbegin(); it != pins_.rend(); ++it) {
+    std::lock_guard pin_lock((*it)->mutex);
+    if (!(*it)->view) continue;
+    for (const tree::Overlay* o : {(*it)->view->active.get(), (*it)->view->frozen.get()}) {
+      if (counted.insert(o).second) bytes += o->memory_bytes();
+    }
+    if (bytes > limits::kPinnedOverlayBytesMax) (*it)->view.reset();
   }
 }
 

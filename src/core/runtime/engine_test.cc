@@ -146,6 +146,50 @@ TEST(Engine, ASnapshotKeepsItsViewUnderWritesAndSaves) {
   for (const session::Row& r : *rows) EXPECT_EQ(r.value, Bytes(1000, 'a'));
 }
 
+TEST(Engine, EndsTheOldestSnapshotsWhenTheyAloneKeepTooMuch) {
+  Rig rig;
+  rig.Open();
+  TableId t = rig.Create("t");
+  std::vector<std::unique_ptr<session::Snapshot>> snapshots;
+  std::string value(8u << 20, 'x');
+  const size_t rounds = limits::kPinnedOverlayBytesMax / (4 * value.size()) + 3;
+  for (size_t round = 0; round < rounds; ++round) {  // 32 MiB that only this snapshot will still show
+    for (int i = 0; i < 4; ++i) ASSERT_TRUE(rig.Put(t, "k" + std::to_string(i), value).status.has_value());
+    snapshots.push_back(std::move(rig.engine->TakeSnapshot({}, 1000)).value());
+    rig.Wait([&](session::WriteDone done) { rig.engine->SaveState(std::move(done)); });
+  }
+  EXPECT_EQ(snapshots.front()->Get(t, AsBytes("k0")).code(), Code::kSnapshotTooOld);
+  EXPECT_TRUE(snapshots.back()->Get(t, AsBytes("k0")).has_value());
+}
+
+// A5: the core draws its randomness itself. Two cores over copies of one disk, told the same by their hosts,
+// use different keys for everything they write.
+TEST(RuleA5, TwoCoresThatHearTheSameFromTheirHostsDrawDifferentSalts) {
+  Rig first, second;
+  for (const seam::ObjectInfo& o : seam::ListAll(second.disk, "").value())
+    ASSERT_TRUE(second.disk.Delete(o.name));
+  for (const seam::ObjectInfo& o : seam::ListAll(first.disk, "").value()) {
+    ASSERT_TRUE(second.disk.Put(o.name, first.disk.Get(o.name)->parse()));
+  }
+  std::map<std::string, Bytes> journal[2];
+  int n = 0;
+  for (Rig* rig : {&first, &second}) {
+    rig->Open();
+    ASSERT_TRUE(rig->Stop().has_value());
+    for (const seam::ObjectInfo& o : seam::ListAll(rig->disk, "members/").value()) {
+      journal[n][o.name] = ToBytes(rig->disk.GetRange(o.name, 0, 512)->parse());
+    }
+    ++n;
+  }
+  ASSERT_FALSE(journal[0].empty());
+  for (const auto& [name, frame] : journal[0]) {
+    ASSERT_TRUE(journal[1].contains(name)) << name;  // the same opening, frame by frame
+    ByteView a = ByteView(frame).subspan(48, 32),
+             b = ByteView(journal[1][name]).subspan(48, 32);  // docs/format.md 6, 2
+    EXPECT_FALSE(Equal(a, b)) << "one salt twice";
+  }
+}
+
 TEST(RuleH3, AWatchSendsChangesInOrderAndAMark) {
   Rig rig;
   rig.Open();

@@ -48,28 +48,7 @@ class SharedNodes {
 };
 
 // One reader's way to one version's nodes. Not thread-safe; cheap to make.
-class ReaderNodes : public store::NodeAccess {
- public:
-  ReaderNodes(seam::Storage& storage, store::VersionPtr version, SharedNodes& shared)
-      : storage_(storage), version_(std::move(version)), shared_(shared) {}
-  tree::NodePtr Find(const tree::NodeRef& ref) override {
-    if (last_ != nullptr && last_hint_ == ref.hint) return last_;
-    return shared_.Find(ref.hint);
-  }
-  Status Fetch(const tree::NodeRef& ref) override {
-    HF_TRY(last_, store::LoadNode(storage_, *version_, ref));
-    last_hint_ = ref.hint;
-    shared_.Insert(ref.hint, last_);
-    return Ok();
-  }
-
- private:
-  seam::Storage& storage_;
-  store::VersionPtr version_;
-  SharedNodes& shared_;
-  tree::NodePtr last_;
-  tree::Hint last_hint_;
-};
+using ReaderNodes = store::CachedNodes<SharedNodes>;
 
 }  // namespace holdfast::runtime
 

@@ -50,9 +50,10 @@ class NodeAccess : public tree::NodeSource {
 // Over one version and a cache of its own or shared by the caller. Not thread-safe.
 // Whatever the cache's bound, the last nodes fetched are found: an operation that needs a path from root to
 // chunk at once would otherwise chase its own nodes out of a small cache for ever.
-class VersionNodes : public NodeAccess {
+template <typename Cache>  // NodeCache, or what has its Find and Insert and may be shared
+class CachedNodes : public NodeAccess {
  public:
-  VersionNodes(seam::Storage& storage, VersionPtr version, NodeCache& cache)
+  CachedNodes(seam::Storage& storage, VersionPtr version, Cache& cache)
       : storage_(storage), version_(std::move(version)), cache_(cache) {}
   tree::NodePtr Find(const tree::NodeRef& ref) override {
     if (tree::NodePtr node = cache_.Find(ref.hint)) return node;
@@ -71,7 +72,7 @@ class VersionNodes : public NodeAccess {
  private:
   seam::Storage& storage_;
   VersionPtr version_;
-  NodeCache& cache_;
+  Cache& cache_;
   struct Fetched {
     tree::Hint hint;
     tree::NodePtr node;
@@ -79,6 +80,7 @@ class VersionNodes : public NodeAccess {
   std::array<Fetched, limits::kTreeLevelsMax + 2> last_;  // the levels of a tree, a chunk list and a chunk
   size_t next_ = 0;
 };
+using VersionNodes = CachedNodes<NodeCache>;
 
 // Runs a resumable operation to its end, fetching what it needs.
 template <typename Run>
