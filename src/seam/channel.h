@@ -31,7 +31,6 @@ enum class Volume : uint8_t {
 };  // kAnchor: one object named "anchor", kept outside the store
 
 // -- host to core
-// ------------------------------------------------------------------------------------------------
 struct Hello {
   uint32_t version = kChannelVersion;
 };
@@ -67,7 +66,6 @@ struct StorageReply {
 struct StopRequested {};  // SIGTERM: finish cleanly
 
 // -- core to host
-// ------------------------------------------------------------------------------------------------
 struct StorageRequest {
   RequestId id;
   Volume volume{};

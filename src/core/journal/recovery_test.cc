@@ -129,7 +129,6 @@ TEST(Journal, ReplayBeginsBehindTheStartAndRefusesWhatChangedMeanwhile) {
 }
 
 // -- B2: torn or tampered
-// ------------------------------------------------------------------------------------
 
 TEST(RuleB2, AnyFlippedBitIsTamperingAndIsNamed) {
   for (bool append : {true, false}) {

@@ -113,7 +113,6 @@ void Engine::Fatal(Code code) {
 }
 
 // -- ordering
-// ----------------------------------------------------------------------------------------------------
 
 void Engine::Post(kernel::Event event) {
   std::lock_guard lock(order_mutex_);
@@ -205,7 +204,6 @@ void Engine::Submit(journal::EntryKind kind, Bytes payload, kernel::Wait wait, s
 }
 
 // -- journal
-// -----------------------------------------------------------------------------------------------------
 
 void Engine::WriteFrame(const kernel::WriteFrame& write) {
   // After a frame that found no space, those behind it wait for it: the kernel gives all of them again, in
@@ -263,7 +261,6 @@ Status Engine::SealAndWrite(const kernel::WriteFrame& write, Written& written) {
 }
 
 // -- applier
-// -----------------------------------------------------------------------------------------------------
 
 Status Engine::ApplyOne(const journal::Entry& entry, const journal::LogPosition& at,
                         const journal::FramePosition& frame, store::Outcome& outcome) {
@@ -323,7 +320,6 @@ void Engine::ApplyEntries(ToApply work) {
 }
 
 // -- saver
-// -------------------------------------------------------------------------------------------------------
 
 store::View Engine::CurrentView() {
   std::shared_lock lock(state_lock_);

@@ -75,7 +75,6 @@ class Engine::PinnedSnapshot : public session::Snapshot {
 };
 
 // -- reading
-// -----------------------------------------------------------------------------------------------------
 
 Status Engine::WaitApplied(LogIndex at_least, uint64_t timeout_ms) {
   std::unique_lock lock(applied_mutex_);
@@ -197,7 +196,6 @@ Result<std::unique_ptr<session::Watch>> Engine::StartWatch(const TableId& table,
 }
 
 // -- tables and writing
-// --------------------------------------------------------------------------------------------
 
 Result<TableId> Engine::FindTable(std::string_view name) {
   std::shared_lock lock(state_lock_);
@@ -263,7 +261,6 @@ void Engine::OpenSession(std::string_view client_serial, session::WriteDone done
 }
 
 // -- administration
-// --------------------------------------------------------------------------------------------------
 
 void Engine::SaveState(session::WriteDone done) {
   if (uint16_t f = fatal_; f != 0) return done(Refused(static_cast<Code>(f)));

@@ -87,7 +87,6 @@ uint64_t State::dirty_bytes() const {
 }
 
 // -- sessions (rule H4)
-// ------------------------------------------------------------------------------------------
 
 Status State::LoadSessions(NodeAccess& nodes) {
   tree::Root root = CurrentView().RootOf(kSessionsTable);
@@ -166,7 +165,6 @@ void State::RecordSession(const kernel::BatchView& batch, const Outcome& outcome
 }
 
 // -- applying
-// ----------------------------------------------------------------------------------------------------
 
 namespace {
 
