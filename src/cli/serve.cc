@@ -1,11 +1,15 @@
 // serve: joins the untrusted half (host::Server) and the core. The passphrase goes from here straight into
 // the core.
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "cli/cli.h"
 #include "cli/failure.h"
 #include "cli/passphrase.h"
@@ -21,6 +25,16 @@ struct ServeOptions {
   bool discard_tail = false;
 };
 
+// A connection takes three descriptors: its socket, and a pair between TLS and gRPC. What the machine does
+// not grant shows as refused connections, not as an error here.
+void AllowDescriptors() {
+  constexpr rlim_t kWanted = 4 * limits::kConnectionsMax;
+  struct rlimit now {};
+  if (::getrlimit(RLIMIT_NOFILE, &now) != 0 || now.rlim_cur >= kWanted) return;
+  now.rlim_cur = std::min<rlim_t>(now.rlim_max, kWanted);
+  (void)::setrlimit(RLIMIT_NOFILE, &now);
+}
+
 std::unique_ptr<host::Server> OpenServer(const host::ServerConfig& config) {
   std::string why;
   Result<std::unique_ptr<host::Server>> server = host::Server::Open(config, &why);
@@ -30,6 +44,7 @@ std::unique_ptr<host::Server> OpenServer(const host::ServerConfig& config) {
 
 int Serve(const ServeOptions& options) {
   ForbidCoreDumps();
+  AllowDescriptors();
   host::ServerConfig config = ReadServerYaml(options.config);
   std::unique_ptr<host::Server> server = OpenServer(config);
   SecretBytes passphrase = ReadPassphrase(options.passphrase_file, "Passphrase");
