@@ -166,18 +166,22 @@ TEST(Engine, EndsTheOldestSnapshotsWhenTheyAloneKeepTooMuch) {
 // use different keys for everything they write.
 TEST(RuleA5, TwoCoresThatHearTheSameFromTheirHostsDrawDifferentSalts) {
   Rig first, second;
-  for (const seam::ObjectInfo& o : seam::ListAll(second.disk, "").value())
-    ASSERT_TRUE(second.disk.Delete(o.name));
-  for (const seam::ObjectInfo& o : seam::ListAll(first.disk, "").value()) {
-    ASSERT_TRUE(second.disk.Put(o.name, first.disk.Get(o.name)->parse()));
+  std::vector<seam::ObjectInfo> theirs = seam::ListAll(second.disk, "").value();
+  std::vector<seam::ObjectInfo> ours = seam::ListAll(first.disk, "").value();
+  for (const seam::ObjectInfo& o : theirs) ASSERT_TRUE(second.disk.Delete(o.name));
+  for (const seam::ObjectInfo& o : ours) {
+    auto bytes = first.disk.Get(o.name);
+    ASSERT_TRUE(second.disk.Put(o.name, bytes->parse()));
   }
   std::map<std::string, Bytes> journal[2];
   int n = 0;
   for (Rig* rig : {&first, &second}) {
     rig->Open();
     ASSERT_TRUE(rig->Stop().has_value());
-    for (const seam::ObjectInfo& o : seam::ListAll(rig->disk, "members/").value()) {
-      journal[n][o.name] = ToBytes(rig->disk.GetRange(o.name, 0, 512)->parse());
+    std::vector<seam::ObjectInfo> frames = seam::ListAll(rig->disk, "members/").value();
+    for (const seam::ObjectInfo& o : frames) {
+      auto head = rig->disk.GetRange(o.name, 0, 512);
+      journal[n][o.name] = ToBytes(head->parse());
     }
     ++n;
   }
