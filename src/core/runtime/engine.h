@@ -1,18 +1,16 @@
 // The running store: kernel, journal, applier and saver, each on a thread of its own, behind what sessions
 // ask for.
 //
-//   session ──Submit──> [ordering: Kernel::Step] ──WriteFrame──> [journal: seal, append] ──FrameStable──┐
-//                              │        ▲                                                              │
-//                              │        └──────────────────────────────────────────────────────────────┘
-//                              └──Apply──> [applier: Prepare, Commit] ──Applied──> ordering ──Reply──>
-//                              session
-//                                                   └──save point──> [saver: fold, slot, anchor, deletes] ──>
-//                                                   ordering
+//   session ──Submit──> ordering ──WriteFrame──> journal: seal, append ──FrameStable──> ordering
+//                       (Kernel::Step) ──Apply──> applier: Prepare, Commit ──Applied──> ordering
+//                          │                         │
+//   session <──Reply───────┘                         └─save point─> saver: fold, slot, anchor, deletes
 //
-// Locks: state_lock_ (shared: readers of overlays; exclusive: Commit, SaveDone), queue locks, save_mutex_
-// (one save or one verify at a time). None is held while storage is waited for, but save_mutex_. Memory:
-// overlays limits::kOverlayBytesMax, cache as configured, watch history 64 MiB, pending commands
-// kPendingBytesMax.
+// Locks: state_lock_ (shared: readers of overlays; exclusive: Commit, SaveDone; memory only), queue locks,
+// save_mutex_ (one save or one verify at a time), write_mutex_ (around the writing of a frame). Only the last
+// two are held while storage is waited for.
+// Memory: overlays limits::kOverlayBytesMax, cache as configured, watch history 64 MiB, pending commands
+// kPendingBytesMax, changes kept for snapshots alone kPinnedOverlayBytesMax.
 #ifndef HOLDFAST_CORE_RUNTIME_ENGINE_H_
 #define HOLDFAST_CORE_RUNTIME_ENGINE_H_
 

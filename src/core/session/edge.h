@@ -4,9 +4,8 @@
 //        <──StreamBytes──     <──────────────
 //
 // Nothing is queued without limit, and a slow side stops the other one, in both directions:
-//   inward   the host may send what it holds credit for; credit returns as TLS takes bytes in, and TLS takes
-//   none while
-//            gRPC does not read
+//   inward   the host may send what it holds credit for; credit returns as TLS takes bytes in, and TLS
+//            takes none while gRPC does not read
 //   outward  gRPC is read from only while less than kOutHighWaterBytes wait for the host's credit
 // So a connection holds at most kStreamWindowBytes + kOutHighWaterBytes + 3 buffers of 64 KiB, which is below
 // limits::kConnectionBytesMax. gRPC hears nothing of a peer before the handshake has named its client.

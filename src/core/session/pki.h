@@ -3,10 +3,9 @@
 //
 //   pki/ca-cert, pki/server-cert      X.509, DER
 //   pki/ca-key, pki/server-key        PKCS #8, DER (secret)
-//   client/<serial>                   u8 version = 1, u8 flags (1 admin, 2 revoked), blob16 name; <serial> =
-//   32 upper-case
-//                                     hex digits. A certificate that has no row is refused: the rows are an
-//                                     allow list.
+//   client/<serial>                   u8 version = 1, u8 flags (1 admin, 2 revoked), blob16 name;
+//                                     <serial> = 32 upper-case hex digits. A certificate that has no row
+//                                     is refused: the rows are an allow list.
 //
 // Keys are ECDSA P-256, drawn from OpenSSL's generator, which seeds itself from getrandom. Certificates run
 // from 2000 to 9999 and nobody checks the time (rule J1): revoking is a log entry. The server's name is

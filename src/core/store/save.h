@@ -1,8 +1,8 @@
 // A state save: folds a save point into the trees, writes new segments, then the slot; afterwards collects
 // what died.
 //
-//   overlay at save point ──fold──> nodes ──pack──> segments ──barrier──> slot (number last) ──barrier──>
-//   anchor ──> deletes
+//   overlay at save point ──fold──> nodes ──pack──> segments ──barrier──┐
+//   deletes <── anchor <──barrier── slot (number last) <────────────────┘
 //
 // Blocking; reads nothing but immutable inputs, so it runs beside the applier. Source: rules D1-D3, D5, F1,
 // F2.
