@@ -14,18 +14,20 @@
 #
 # Zones and what they may depend on:
 #   shared   base crypto seam       -> shared
+#   joint    sync channel           -> shared joint           (locks, the channel's descriptors: both sides need them)
 #   pure     core, no OS symbols    -> shared pure            (-fno-exceptions -fno-rtti)
-#   trusted  core services          -> shared pure trusted
-#   host     the untrusted host     -> shared host            (never crypto or the core)
-#   edge     cli sdk sim tests      -> anything
+#   trusted  core services          -> shared joint pure trusted
+#   host     the untrusted host     -> shared joint host      (never crypto or the core)
+#   edge     box cli sdk sim tests  -> anything
 set_property(GLOBAL PROPERTY HF_MODULES "")
 
 function(_hf_zone_allows from to out)
   set(allow_shared shared)
+  set(allow_joint shared joint)
   set(allow_pure shared pure)
-  set(allow_trusted shared pure trusted)
-  set(allow_host shared host)
-  set(allow_edge shared pure trusted host edge)
+  set(allow_trusted shared joint pure trusted)
+  set(allow_host shared joint host)
+  set(allow_edge shared joint pure trusted host edge)
   if(to IN_LIST allow_${from})
     set(${out} TRUE PARENT_SCOPE)
   else()

@@ -83,7 +83,37 @@ TEST(Secret, IsEmptyAfterItWasMoved) {
   Key a{Bytes(32, 7)};
   Key b = std::move(a);
   EXPECT_TRUE(Equal(b.view(), Bytes(32, 7)));
-  EXPECT_TRUE(Equal(a.view(), Bytes(32, 0)));  // NOLINT: the point of the test
+  EXPECT_TRUE(a.view().empty());  // NOLINT: the point of the test
+}
+
+TEST(Secret, LivesInTheGivenMemoryIsWipedThereAndSpillsToTheHeapWhenItIsFull) {
+  constexpr size_t kBytes = 4096;
+  alignas(64) static uint8_t memory[kBytes];
+  auto inside = [](const uint8_t* p) { return p >= memory && p < memory + kBytes; };
+  Key before{Bytes(32, 1)};
+  UseSecretMemory(memory, kBytes);
+  EXPECT_EQ(SecretMemoryNow().bytes, kBytes);
+  {
+    Key key{Bytes(32, 7)};
+    SecretBytes longer{Bytes(1000, 8)};  // 16 slots
+    EXPECT_TRUE(inside(key.view().data()));
+    EXPECT_TRUE(inside(longer.view().data()));
+    EXPECT_EQ(SecretMemoryNow().used, 17u * 64);
+    SecretBytes too_long{Bytes(kBytes, 9)};
+    EXPECT_FALSE(inside(too_long.view().data()));
+    EXPECT_EQ(SecretMemoryNow().outside, 1u);
+    std::vector<Key> many;
+    for (int i = 0; i < 100; ++i) many.push_back(Key{Bytes(32, static_cast<uint8_t>(i))});
+    for (int i = 0; i < 100; ++i) EXPECT_TRUE(Equal(many[i].view(), Bytes(32, static_cast<uint8_t>(i))));
+    EXPECT_EQ(SecretMemoryNow().used, kBytes);
+    many.erase(many.begin() + 3, many.begin() + 40);  // holes are found again
+    SecretBytes in_hole{Bytes(10 * 64, 5)};
+    EXPECT_TRUE(inside(in_hole.view().data()));
+  }
+  EXPECT_EQ(SecretMemoryNow().used, 0u);
+  for (uint8_t byte : memory) ASSERT_EQ(byte, 0);
+  before = Key{};
+  UseSecretMemory(nullptr, 0);
 }
 
 TEST(Secret, ConstantTimeEqualComparesSizesAndEveryByte) {

@@ -77,7 +77,8 @@ class [[nodiscard]] Result {
     HF_CHECK(has_value());
     return *std::get_if<0>(&v_);
   }
-  T&& value() && {
+  // By value: a reference into a temporary would dangle in `for (x : F().value())`.
+  T value() && {
     HF_CHECK(has_value());
     return std::move(*std::get_if<0>(&v_));
   }

@@ -156,13 +156,13 @@ class IncludeRules:
                     return None
                 return f"declare the library in LIBS of {module.path}/CMakeLists.txt, or use the module that wraps it"
         if OS_HEADER.fullmatch(header):
-            if module.zone == "host" or module.path.startswith("src/cli"):
+            if module.zone == "host" or module.path.startswith(("src/cli", "src/box", "src/passphrase")):
                 return None
-            return "only src/host and src/cli call the operating system; " + review
+            return "only src/host, src/box, src/passphrase and src/cli call the operating system; " + review
         is_std = re.fullmatch(r"[a-z_]+", header) is not None
         if module.zone in ("shared", "pure") and not (is_std and header in PURE_STD):
             return "not a header that pure code may use (tests/arch/check_includes.py, PURE_STD); " + review
-        if module.zone == "trusted" and is_std and header not in TRUSTED_STD:
+        if module.zone in ("trusted", "joint") and is_std and header not in TRUSTED_STD:
             return "not a header that the core's services may use (TRUSTED_STD); " + review
         return None
 

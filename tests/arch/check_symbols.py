@@ -16,7 +16,7 @@ import sys
 from source_tree import load_modules, reachable, report
 
 ALLOW = "cmake/core_symbols.allow"
-CHECKED_ZONES = ("shared", "pure", "trusted")
+CHECKED_ZONES = ("shared", "joint", "pure", "trusted")
 HINTS = (
     (r"(open|openat|creat|fopen|read|write|pread|pwrite|unlink|rename|stat|fstat|fsync|fdatasync|ftruncate|mkdir)(64)?$",
      "the core has no files: ask seam::Storage"),
@@ -167,7 +167,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--build", required=True)
     p.add_argument("--root", default=os.path.join(os.path.dirname(__file__), "..", ".."))
-    p.add_argument("--zone", action="append", help="default: shared, pure and trusted")
+    p.add_argument("--zone", action="append", help="default: shared, joint, pure and trusted")
     p.add_argument("--module")
     p.add_argument("--skip-missing", action="store_true", help="archives that are not built are no problem")
     args = p.parse_args()

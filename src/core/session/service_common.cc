@@ -16,6 +16,13 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kCrashed:
     case Code::kAlien:
     case Code::kTermExhausted:
+    case Code::kChannelVersion:
+    case Code::kChannelBroken:
+    case Code::kMessageRefused:
+    case Code::kPeerGone:
+    case Code::kNoCoreProgram:
+    case Code::kSandbox:
+    case Code::kHostStalls:
     case Code::kKdfBounds:
     case Code::kNoKey:
       return grpc::StatusCode::INTERNAL;
@@ -78,6 +85,11 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kOverloaded:
     case Code::kTooManyTables:
     case Code::kTooManyPins:
+    case Code::kTooManyWatches:
+    case Code::kTooManyStreams:
+    case Code::kTooManyWaits:
+    case Code::kTooManyConnections:
+    case Code::kSlowReader:
       return grpc::StatusCode::RESOURCE_EXHAUSTED;
     case Code::kPoisoned:
     case Code::kUnreachable:

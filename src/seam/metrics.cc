@@ -1,0 +1,36 @@
+#include "seam/metrics.h"
+
+namespace holdfast::seam {
+namespace {
+
+constexpr MetricInfo kTable[kMetrics] = {
+#define HF_METRIC(id, name, label, kind, unit, help) {name, label, MetricKind::kind, MetricUnit::unit, help},
+#include "seam/metrics.def"
+#undef HF_METRIC
+};
+
+MetricSet of_this_process;
+
+}  // namespace
+
+const MetricInfo& InfoOf(Metric metric) { return kTable[static_cast<size_t>(metric)]; }
+
+std::vector<uint64_t> MetricSet::Values() const {
+  std::vector<uint64_t> out;
+  out.reserve(kMetrics);
+  for (const auto& v : values_) out.push_back(v.load(std::memory_order_relaxed));
+  return out;
+}
+
+MetricSet& Metrics() { return of_this_process; }
+
+const std::vector<IsolationInfo>& IsolationTable() {
+  static const std::vector<IsolationInfo> table = {
+#define HF_ISOLATION(id, bit, name, text) {Isolation::id, name, text},
+#include "seam/isolation.def"
+#undef HF_ISOLATION
+  };
+  return table;
+}
+
+}  // namespace holdfast::seam
