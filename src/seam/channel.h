@@ -3,23 +3,25 @@
 //
 // Requests of the core are transactions: an id is never 0, each gets exactly one reply of the same kind, any
 // number of calls later. Bytes of one stream keep their order. Credit: a side sends at most the bytes the
-// other granted, so no queue grows without bound. In this build both sides live in one process and a message
-// is a function call; a transport between processes changes nothing above this header. docs/protocol.md
-// describes the meaning of every message.
+// other granted, so no queue grows without bound. In one process a message is a function call; between two it
+// goes through rings in shared memory (seam/ring.h, channel/port.h), as catalogue.def and seam/wire.h say.
+// docs/protocol.md describes the meaning of every message.
 #ifndef HOLDFAST_SEAM_CHANNEL_H_
 #define HOLDFAST_SEAM_CHANNEL_H_
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/ids.h"
 #include "seam/storage.h"
 
 namespace holdfast::seam {
 
-inline constexpr uint32_t kChannelVersion = 1;
+inline constexpr uint32_t kChannelVersion = 2;
 
 using StreamId = Number<struct StreamIdTag>;    // never reused
 using RequestId = Number<struct RequestIdTag>;  // 0 is refused
@@ -31,12 +33,20 @@ enum class Volume : uint8_t {
 };  // kAnchor: one object named "anchor", kept outside the store
 
 // -- host to core
-struct Hello {
+struct HostHello {
   uint32_t version = kChannelVersion;
+  uint64_t save_period_ms = 0;  // 0: no periodic saves
+  uint64_t cache_bytes = 0;
+  bool discard_tail = false;
+  bool has_anchor = false;  // the host answers for Volume::kAnchor
+  friend bool operator==(const HostHello&, const HostHello&) = default;
 };
 struct Tick {
   uint64_t monotonic_us = 0;
   uint64_t wall_ms = 0;
+};
+struct MetricsRequest {
+  RequestId id;
 };
 struct StreamOpened {
   StreamId id;
@@ -64,8 +74,22 @@ struct StorageReply {
   Capabilities capabilities;
 };
 struct StopRequested {};  // SIGTERM: finish cleanly
+// Never on the channel: the core's own end of it says that streams may be written to again (HostEndpoint).
+struct StreamRoom {};
 
 // -- core to host
+struct CoreHello {
+  uint32_t version = kChannelVersion;
+  uint32_t isolation = 0;  // bits of isolation.def that are in force
+  friend bool operator==(const CoreHello&, const CoreHello&) = default;
+};
+struct MetricsReply {
+  RequestId id;
+  std::vector<uint64_t> values;  // in the order of metrics.def
+};
+struct CoreNote {
+  std::string line;  // what opening had to say: names of objects, numbers, no user data
+};
 struct StorageRequest {
   RequestId id;
   Volume volume{};
@@ -85,37 +109,35 @@ struct CoreStopped {
 };
 
 enum class StorageOperation : uint8_t {
-  kCapabilities = 1,
-  kGet,
-  kGetRange,
-  kGetVersioned,
-  kPut,
-  kPutIfAbsent,
-  kPutIfVersion,
-  kDelete,
-  kList,
-  kBarrier,
-  kCreateAppendable,
-  kAppend,
-  kTrim,
+#define HF_MESSAGE(...)
+#define HF_STORAGE_OPERATION(name, number, lane, request_body_max, reply_body_max) name = number,
+#include "seam/catalogue.def"
+#undef HF_STORAGE_OPERATION
+#undef HF_MESSAGE
 };
 
-using HostToCore = std::variant<Hello, Tick, StreamOpened, StreamBytes, StreamClosed, StreamCredit,
-                                StorageReply, StopRequested>;
-using CoreToHost =
-    std::variant<Hello, StreamBytes, StreamClosed, StreamCredit, StorageRequest, Ready, CoreLog, CoreStopped>;
+using HostToCore = std::variant<HostHello, Tick, StopRequested, MetricsRequest, StreamOpened, StreamBytes,
+                                StreamClosed, StreamCredit, StorageReply, StreamRoom>;
+using CoreToHost = std::variant<CoreHello, MetricsReply, Ready, CoreNote, CoreLog, CoreStopped, StreamBytes,
+                                StreamClosed, StreamCredit, StorageRequest>;
 
-// Implementations never block and may be called from any thread; messages of one caller thread keep their
-// order.
+// May be called from any thread; messages of one caller thread keep their order. FromCore never blocks.
+// FromHost may wait for the core's own threads, never for the host, so that a flood fills the host's memory
+// and not the core's.
 class CoreEndpoint {
  public:
   virtual ~CoreEndpoint() = default;
   virtual void FromHost(HostToCore message) = 0;
+  // How long a body the reply to that request may have; nothing: it is not outstanding, or of another kind.
+  // Asked before memory is set aside.
+  virtual std::optional<uint64_t> ReplyBodyMax(RequestId, StorageOperation) { return UINT64_MAX; }
 };
 class HostEndpoint {
  public:
   virtual ~HostEndpoint() = default;
   virtual void FromCore(CoreToHost message) = 0;
+  // False: so much waits for the host that streams should be read from no further; StreamRoom will come.
+  virtual bool RoomForStreams() const { return true; }
 };
 
 }  // namespace holdfast::seam

@@ -1,12 +1,31 @@
 #include "core/runtime/channel_storage.h"
 
+#include "seam/metrics.h"
+
 namespace holdfast::runtime {
 
 using seam::StorageOperation;
 
+namespace {
+
+uint64_t BodyMaxOf(const seam::StorageRequest& request) {
+  switch (static_cast<StorageOperation>(request.operation)) {
+    case StorageOperation::kGet:
+    case StorageOperation::kGetVersioned:
+      return seam::kGetBytesMax;
+    case StorageOperation::kGetRange:
+      return request.length;
+    default:
+      return 0;
+  }
+}
+
+}  // namespace
+
 seam::StorageReply StorageChannel::Call(seam::StorageRequest request) {
   Waiter waiter;
   waiter.operation = request.operation;
+  waiter.body_max = BodyMaxOf(request);
   std::unique_lock lock(mutex_);
   seam::StorageReply none;
   none.code = Code::kStopping;
@@ -26,14 +45,27 @@ void StorageChannel::OnReply(seam::StorageReply reply) {
   std::lock_guard lock(mutex_);
   auto it = waiting_.find(reply.id.value);
   // A reply that nobody asked for, of another kind, or a second one, is not an answer.
-  if (it == waiting_.end() || it->second->operation != reply.operation || it->second->done) {
+  if (it == waiting_.end() || it->second->operation != reply.operation || it->second->done ||
+      reply.bytes.size() > it->second->body_max) {
     ++refused_;
+    seam::Metrics().Add(seam::Metric::kRepliesRefused);
     return;
   }
   Waiter& w = *it->second;
   w.reply = std::move(reply);
   w.done = true;
   w.wake.notify_one();
+}
+
+std::optional<uint64_t> StorageChannel::BodyMax(seam::RequestId id, StorageOperation operation) {
+  std::lock_guard lock(mutex_);
+  auto it = waiting_.find(id.value);
+  if (it == waiting_.end() || it->second->operation != static_cast<uint8_t>(operation) || it->second->done) {
+    ++refused_;
+    seam::Metrics().Add(seam::Metric::kRepliesRefused);
+    return {};
+  }
+  return it->second->body_max;
 }
 
 void StorageChannel::Abort() {

@@ -18,12 +18,15 @@ class StorageChannel {
   // Waits for the reply. kStopping after Abort().
   seam::StorageReply Call(seam::StorageRequest request);
   void OnReply(seam::StorageReply reply);
+  // What the reply's body may have: what was asked for. Nothing: no such request is outstanding.
+  std::optional<uint64_t> BodyMax(seam::RequestId id, seam::StorageOperation operation);
   void Abort();  // the host is gone: every wait ends
   uint64_t refused_replies() const;
 
  private:
   struct Waiter {
     uint8_t operation = 0;
+    uint64_t body_max = 0;
     bool done = false;
     seam::StorageReply reply;
     std::condition_variable wake;

@@ -2,15 +2,22 @@
 
 #include <sys/random.h>
 
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
 #include <thread>
 
 #include "core/runtime/engine.h"
 #include "core/session/server.h"
+#include "seam/metrics.h"
 
 namespace holdfast::runtime {
 namespace {
 
 constexpr uint64_t kStopGraceMs = 2'000;
+// Ticks that come faster are the host's affair: the core looks at this many microseconds' distance at most.
+constexpr uint64_t kTickStepUs = 20'000;
 
 class GetRandom : public crypto::Random {
  public:
@@ -34,6 +41,7 @@ struct Core::State {
   explicit State(seam::HostEndpoint& h)
       : host(h), channel(h), storage(channel, seam::Volume::kStore), anchor(channel, seam::Volume::kAnchor) {}
 
+  void AnswerMetrics(seam::RequestId id);
   Status Open(SecretBytes passphrase, const CoreOptions& options, std::vector<std::string>* notes);
   void Stop();
 
@@ -46,6 +54,7 @@ struct Core::State {
   std::shared_mutex serving_lock;  // server and engine stay while a message is handed to them
   bool serving = false;
   bool stopping = false;
+  std::atomic<uint64_t> tick_us{0};  // of the last tick that was passed on
   std::thread stopper;
 };
 
@@ -99,6 +108,11 @@ Status Core::Start(SecretBytes passphrase, const CoreOptions& options, std::vect
   return Ok();
 }
 
+void Core::State::AnswerMetrics(seam::RequestId id) {
+  // HF: gauges are filled when somebody looks
+  host.FromCore(seam::MetricsReply{id, seam::Metrics().Values()});
+}
+
 void Core::State::Stop() {
   engine->BeginStop();         // or calls that wait for space would keep the sessions from ending
   server->Stop(kStopGraceMs);  // the host's credits must still reach it
@@ -123,8 +137,23 @@ void Core::FromHost(seam::HostToCore message) {
     s_->stopper = std::thread([this] { s_->Stop(); });
     return;
   }
-  if (std::holds_alternative<seam::Tick>(message)) s_->engine->ExpirePins();
+  if (auto* request = std::get_if<seam::MetricsRequest>(&message)) return s_->AnswerMetrics(request->id);
+  if (auto* tick = std::get_if<seam::Tick>(&message)) {
+    uint64_t last = s_->tick_us.load();
+    // Backwards, or hardly forwards: nothing happens. One of two that race is enough.
+    bool on = tick->monotonic_us > last && tick->monotonic_us - last >= kTickStepUs;
+    if (!on || !s_->tick_us.compare_exchange_strong(last, tick->monotonic_us)) {
+      return;
+    }
+    s_->engine->ExpirePins();
+  }
   s_->server->FromHost(std::move(message));
 }
+
+std::optional<uint64_t> Core::ReplyBodyMax(seam::RequestId id, seam::StorageOperation operation) {
+  return s_->channel.BodyMax(id, operation);
+}
+
+void Core::HostGone() { s_->channel.Abort(); }
 
 }  // namespace holdfast::runtime

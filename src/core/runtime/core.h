@@ -1,5 +1,5 @@
 // The trusted core as one object: feeds host messages to kernel, applier and sessions, and sends theirs to
-// the host. In this build it runs in the server's process; nothing here knows that.
+// the host. Whether that is another process (src/box) or the same (offline tools, tests), nothing here knows.
 #ifndef HOLDFAST_CORE_RUNTIME_CORE_H_
 #define HOLDFAST_CORE_RUNTIME_CORE_H_
 
@@ -17,6 +17,7 @@ struct CoreOptions {
   size_t cache_bytes = limits::kNodeCacheBytesDefault;
   bool discard_tail = false;
   bool has_anchor = true;  // the host answers for Volume::kAnchor
+  uint32_t isolation = 0;  // bits of seam/isolation.def in force; shown by the status
 };
 
 // Threads: one orders, one writes the journal, one applies, one saves; sessions have their own.
@@ -31,9 +32,13 @@ class Core : public seam::CoreEndpoint {
   // Errors: every Code an opening can end with; nothing is left running.
   Status Start(SecretBytes passphrase, const CoreOptions& options, std::vector<std::string>* notes);
 
-  // Never blocks. StopRequested: finishes what is accepted, writes the closing frame; CoreStopped is the last
-  // message.
+  // StopRequested: finishes what is accepted, writes the closing frame; CoreStopped is the last message.
+  // Before Ready everything but storage replies is dropped. May wait for a loop of the edge, never for the
+  // host.
   void FromHost(seam::HostToCore message) override;
+  std::optional<uint64_t> ReplyBodyMax(seam::RequestId id, seam::StorageOperation operation) override;
+  // The host is gone: every wait for storage ends with kStopping. Nothing is acknowledged from here on.
+  void HostGone();
 
  private:
   struct State;

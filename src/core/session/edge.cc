@@ -9,10 +9,13 @@
 
 #include <atomic>
 #include <cerrno>
+#include <condition_variable>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
 #include <variant>
+
+#include "seam/metrics.h"
 
 namespace holdfast::session {
 namespace {
@@ -20,6 +23,9 @@ namespace {
 constexpr size_t kBufferBytes = 64u << 10;
 constexpr int kEventsMax = 64;
 constexpr uint64_t kWakeToken = 0;  // stream id 0 is never used
+
+using seam::Metric;
+using seam::Metrics;
 
 struct EndClientOrder {
   std::string serial;
@@ -44,6 +50,7 @@ struct Edge::Shared {
   seam::HostEndpoint& host;
   Adopt adopt;
   std::atomic<size_t> connections{0};
+  std::atomic<uint64_t> queued{0};  // bytes encrypted and not yet given to the host, of all connections
   std::atomic<bool> refuse_new{false};
 
   mutable std::mutex peers_mutex;
@@ -96,10 +103,13 @@ class Edge::Loop {
   void Join() {
     if (thread_.joinable()) thread_.join();
   }
+  // Waits while the loop has much to take: whoever floods it must not fill our memory.
   void Post(Order order) {
     bool wake;
     {
-      std::lock_guard lock(inbox_mutex_);
+      std::unique_lock lock(inbox_mutex_);
+      inbox_room_.wait(lock, [this] { return inbox_.size() < limits::kEdgeInboxMax || ended_; });
+      if (ended_) return;
       wake = inbox_.empty();
       inbox_.push_back(std::move(order));
     }
@@ -124,8 +134,10 @@ class Edge::Loop {
     uint32_t interest = 0;
     Bytes plain;  // decrypted, not yet taken by gRPC
     size_t plain_at = 0;
-    uint64_t credit_in = 0;   // the host may send that much
-    uint64_t credit_out = 0;  // we may send that much
+    uint64_t credit_in = 0;         // the host may send that much
+    uint64_t credit_out = 0;        // we may send that much
+    uint64_t counted = 0;           // our part of Shared::queued
+    uint64_t stalled_since_us = 0;  // bytes wait for credit since then; 0: none do
     bool plain_waits() const { return plain_at < plain.size(); }
   };
 
@@ -144,6 +156,10 @@ class Edge::Loop {
       TakeInbox();
       if (stopping_) LeaveAll();
     }
+    std::lock_guard lock(inbox_mutex_);
+    ended_ = true;
+    inbox_.clear();
+    inbox_room_.notify_all();
   }
 
   void TakeInbox() {
@@ -151,6 +167,7 @@ class Edge::Loop {
       std::lock_guard lock(inbox_mutex_);
       orders_.swap(inbox_);
     }
+    inbox_room_.notify_all();
     for (Order& order : orders_) std::visit([this](auto& o) { Take(o); }, order);
     orders_.clear();
   }
@@ -172,6 +189,7 @@ class Edge::Loop {
   void Message(seam::StreamOpened& m) {
     if (m.id.value == kWakeToken || connections_.contains(m.id.value)) return;
     if (stopping_ || shared_.refuse_new || shared_.connections >= limits::kConnectionsMax) {
+      Metrics().Add(Metric::kRefusedConnections);
       shared_.host.FromCore(seam::StreamClosed{m.id});
       return;
     }
@@ -189,7 +207,11 @@ class Edge::Loop {
     if (it == connections_.end()) return;
     Connection& c = *it->second;
     // A host that sends more than it was granted would fill our memory.
-    if (m.bytes.size() > c.credit_in) return Drop(c);
+    if (m.bytes.size() > c.credit_in) {
+      Metrics().Add(Metric::kDroppedCredit);
+      return Drop(c);
+    }
+    Metrics().Add(Metric::kPeerBytesIn, m.bytes.size());
     c.credit_in -= m.bytes.size();
     if (c.stage == Stage::kFarewell) return;
     c.tls.Feed(m.bytes);
@@ -213,12 +235,25 @@ class Edge::Loop {
     std::vector<Connection*> late;
     for (auto& [id, c] : connections_) {
       uint64_t age = now_us_ - c->stage_since_us;
-      if ((c->stage == Stage::kHandshake && age > kHandshakeMicrosecondsMax) ||
+      bool slow = c->stalled_since_us != 0 && now_us_ - c->stalled_since_us > limits::kSlowReaderMicroseconds;
+      if (slow) Metrics().Add(Metric::kDroppedSlow);
+      if (slow || (c->stage == Stage::kHandshake && age > kHandshakeMicrosecondsMax) ||
           (c->stage == Stage::kFarewell && age > kFarewellMicrosecondsMax)) {
         late.push_back(c.get());
       }
     }
     for (Connection* c : late) Drop(*c);
+  }
+
+  // The host's end of the channel has room again.
+  void Message(seam::StreamRoom&) {
+    std::vector<uint64_t> ids;
+    for (auto& [id, c] : connections_) {
+      if (c->tls.cipher_bytes() > 0) ids.push_back(id);
+    }
+    for (uint64_t id : ids) {
+      if (auto it = connections_.find(id); it != connections_.end()) Serve(*it->second);
+    }
   }
 
   // Moves everything that can move. May erase `c`.
@@ -232,6 +267,25 @@ class Edge::Loop {
     Flush(c);
     if (c.stage == Stage::kFarewell && c.tls.cipher_bytes() == 0) return Drop(c);
     UpdateInterest(c);
+    if (Count(c) > limits::kPeerBytesQueuedMax) DropLargest();
+  }
+
+  // Our part of what waits for all peers; the sum.
+  uint64_t Count(Connection& c) {
+    uint64_t now = c.tls.cipher_bytes();
+    uint64_t before = std::exchange(c.counted, now);
+    if (now == 0 || c.credit_out > 0) c.stalled_since_us = 0;
+    if (now != 0 && c.credit_out == 0 && c.stalled_since_us == 0) c.stalled_since_us = now_us_;
+    return shared_.queued += now - before;
+  }
+  void DropLargest() {
+    Connection* largest = nullptr;
+    for (auto& [id, c] : connections_) {
+      if (largest == nullptr || c->counted > largest->counted) largest = c.get();
+    }
+    if (largest == nullptr || largest->counted == 0) return;
+    Metrics().Add(Metric::kDroppedSlow);
+    Drop(*largest);
   }
 
   // False: `c` needs more bytes, or is gone.
@@ -240,9 +294,13 @@ class Edge::Loop {
     if (done && *done && OpenPair(c)) {
       c.stage = Stage::kOpen;
       --handshakes_;
+      Metrics().Add(Metric::kHandshakes);
       return true;
     }
-    if (!done || *done) StartFarewell(c);
+    if (!done || *done) {
+      Metrics().Add(Metric::kHandshakesFailed);
+      StartFarewell(c);
+    }
     Grant(c);
     Flush(c);
     if (c.stage == Stage::kFarewell && c.tls.cipher_bytes() == 0) Drop(c);
@@ -322,10 +380,11 @@ class Edge::Loop {
   }
 
   void Flush(Connection& c) {
-    while (c.credit_out > 0 && c.tls.cipher_bytes() > 0) {
+    while (c.credit_out > 0 && c.tls.cipher_bytes() > 0 && shared_.host.RoomForStreams()) {
       Bytes bytes =
           c.tls.TakeCipher(c.credit_out < kBufferBytes ? static_cast<size_t>(c.credit_out) : kBufferBytes);
       c.credit_out -= bytes.size();
+      Metrics().Add(Metric::kPeerBytesOut, bytes.size());
       shared_.host.FromCore(seam::StreamBytes{c.id, std::move(bytes)});
     }
   }
@@ -366,6 +425,7 @@ class Edge::Loop {
     if (c.stage == Stage::kHandshake) --handshakes_;
     ClosePair(c);
     seam::StreamId id = c.id;
+    shared_.queued -= c.counted;
     connections_.erase(id.value);
     --shared_.connections;
     shared_.host.FromCore(seam::StreamClosed{id});
@@ -393,6 +453,8 @@ class Edge::Loop {
   int epoll_ = -1, wake_ = -1;
   std::thread thread_;
   std::mutex inbox_mutex_;
+  std::condition_variable inbox_room_;
+  bool ended_ = false;  // under inbox_mutex_
   std::vector<Order> inbox_, orders_;
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
   size_t handshakes_ = 0;
@@ -402,7 +464,7 @@ class Edge::Loop {
 };
 
 Edge::Edge(std::shared_ptr<TlsContext> context, seam::HostEndpoint& host, Adopt adopt, size_t threads)
-    : shared_(new Shared{std::move(context), host, std::move(adopt), {}, {}, {}, {}, 0, 0, 0}) {
+    : shared_(new Shared{std::move(context), host, std::move(adopt), {}, {}, {}, {}, {}, 0, 0, 0}) {
   for (size_t i = 0; i < (threads == 0 ? 1 : threads); ++i)
     loops_.push_back(std::make_unique<Loop>(*shared_));
 }
@@ -422,6 +484,8 @@ void Edge::FromHost(seam::HostToCore message) {
     loops_[stream % loops_.size()]->Post(std::move(message));
   } else if (const auto* tick = std::get_if<seam::Tick>(&message)) {
     for (auto& loop : loops_) loop->Post(seam::HostToCore(*tick));
+  } else if (std::holds_alternative<seam::StreamRoom>(message)) {
+    for (auto& loop : loops_) loop->Post(seam::HostToCore(seam::StreamRoom{}));
   }
 }
 

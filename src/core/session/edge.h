@@ -6,7 +6,11 @@
 // Nothing is queued without limit, and a slow side stops the other one, in both directions:
 //   inward   the host may send what it holds credit for; credit returns as TLS takes bytes in, and TLS
 //            takes none while gRPC does not read
-//   outward  gRPC is read from only while less than kOutHighWaterBytes wait for the host's credit
+//   outward  gRPC is read from only while less than kOutHighWaterBytes wait for the host's credit, and
+//   nothing
+//            is given to the host while its end of the channel has no room
+// A peer that takes nothing for limits::kSlowReaderMicroseconds is dropped; when all peers together leave
+// limits::kPeerBytesQueuedMax lying, the one with most is.
 // So a connection holds at most kStreamWindowBytes + kOutHighWaterBytes + 3 buffers of 64 KiB, which is below
 // limits::kConnectionBytesMax. gRPC hears nothing of a peer before the handshake has named its client.
 //
@@ -50,7 +54,8 @@ class Edge {
   ~Edge();
 
   Status Start();  // makes descriptors first, then threads. kIo.
-  // Any thread; never blocks. Unknown streams are ignored: their last message may have crossed ours.
+  // Any thread but the edge's own; waits while a loop has limits::kEdgeInboxMax messages to take. Unknown
+  // streams are ignored: their last message may have crossed ours.
   void FromHost(seam::HostToCore message);
   // Ends every live connection of this client, without farewell.
   void EndClient(const std::string& serial);

@@ -12,7 +12,9 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <csignal>
+#include <cstdio>
 #include <mutex>
 #include <optional>
 #include <type_traits>
@@ -22,6 +24,7 @@
 #include "host/runtime/anchor_file.h"
 #include "host/runtime/saving_lock.h"
 #include "host/runtime/storage_lanes.h"
+#include "seam/metrics.h"
 
 namespace holdfast::host {
 namespace {
@@ -51,6 +54,14 @@ std::shared_ptr<spdlog::logger> MakeLog(const std::string& level) {
   return log;
 }
 
+// The core names objects of the store, whose names a stranger may have chosen.
+std::string Printable(std::string line) {
+  for (char& c : line) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return line;
+}
+
 template <typename... F>
 struct Overloaded : F... {
   using F::operator()...;
@@ -74,12 +85,30 @@ struct Server::State {
   std::unique_ptr<StorageLanes> lanes;
 
   std::mutex inbox_mutex;
+  std::condition_variable metrics_came;
+  uint64_t metrics_id = 0;                       // of the newest question
+  std::optional<std::vector<uint64_t>> metrics;  // its answer
   bool ready = false;
   std::optional<seam::CoreStopped> stopped;
 
   ~State() {
     if (signals >= 0) ::close(signals);
     if (wake >= 0) ::close(wake);
+  }
+  void Hello(const seam::CoreHello& m) {
+    for (const seam::IsolationInfo& i : seam::IsolationTable()) {
+      if ((m.isolation & seam::Bit(i.measure)) == 0) log->warn("core: not in force: {}: {}", i.name, i.text);
+    }
+  }
+  void Note(const seam::CoreNote& m) {
+    std::lock_guard<std::mutex> lock(inbox_mutex);
+    if (!ready) std::fprintf(stderr, "holdfast: note: %s\n", Printable(m.line).c_str());
+  }
+  void TakeMetrics(seam::MetricsReply m) {
+    std::lock_guard<std::mutex> lock(inbox_mutex);
+    if (m.id.value != metrics_id || metrics.has_value() || m.values.size() != seam::kMetrics) return;
+    metrics = std::move(m.values);
+    metrics_came.notify_all();
   }
   std::string Temp(const char* name) const { return config.temporary_path + "/" + name; }
   void Wake() const {
@@ -128,18 +157,16 @@ void Server::Attach(seam::CoreEndpoint& core) {
   s_->lanes =
       std::make_unique<StorageLanes>(*s_->store, s_->anchor.get(), s_->saving.get(),
                                      [&core](seam::StorageReply reply) { core.FromHost(std::move(reply)); });
-  core.FromHost(seam::Hello{});
   core.FromHost(seam::Tick{MonotonicUs(), WallMs()});
 }
 
 void Server::FromCore(seam::CoreToHost message) {
   State& s = *s_;
   std::visit(Overloaded{
-                 [&](seam::Hello& m) {
-                   if (m.version != seam::kChannelVersion)
-                     s.log->critical("core speaks version {}", m.version);
-                 },
                  [&](seam::StorageRequest& m) { s.lanes->Submit(std::move(m)); },
+                 [&](seam::CoreHello& m) { s.Hello(m); },
+                 [&](seam::CoreNote& m) { s.Note(m); },
+                 [&](seam::MetricsReply& m) { s.TakeMetrics(std::move(m)); },
                  [&](seam::CoreLog& m) {
                    s.log->warn("core: {} ({}, {}): {}", CodeName(m.code), m.a, m.b, CodeText(m.code));
                  },
@@ -156,6 +183,31 @@ void Server::FromCore(seam::CoreToHost message) {
                  [&](auto& m) { s.net->FromCore(std::move(m)); },
              },
              message);
+}
+
+void Server::CoreEnded(Code code) {
+  std::lock_guard<std::mutex> lock(s_->inbox_mutex);
+  if (!s_->stopped) s_->stopped = seam::CoreStopped{false, code};
+  s_->Wake();
+}
+
+std::optional<std::vector<uint64_t>> Server::AskMetrics(int timeout_ms) {
+  State& s = *s_;
+  std::unique_lock<std::mutex> lock(s.inbox_mutex);
+  if (!s.ready || s.stopped || s.core == nullptr) return {};
+  seam::RequestId id(++s.metrics_id);
+  s.metrics.reset();
+  lock.unlock();
+  s.core->FromHost(seam::MetricsRequest{id});
+  lock.lock();
+  s.metrics_came.wait_for(lock, std::chrono::milliseconds(timeout_ms),
+                          [&] { return s.metrics.has_value() || s.metrics_id != id.value; });
+  return s.metrics_id == id.value ? s.metrics : std::nullopt;
+}
+
+bool Server::was_ready() const {
+  std::lock_guard<std::mutex> lock(s_->inbox_mutex);
+  return s_->ready;
 }
 
 Status Server::Listen() {

@@ -8,7 +8,8 @@
 //                                                       at the stop
 //   TemporaryPath/enclave-state-saving.LCK              saving_lock.h
 //
-//   Open ── Attach ── (the core starts, from another call of the owner's) ── Run ── Shutdown
+//   Open ── Attach ── (the core starts, in its own process or from another call of the owner's) ── Run ──
+//   Shutdown
 //
 // FromCore may be called from any thread and never blocks. Everything else belongs to one thread, which must
 // be the one that makes the process's threads, since Open blocks the signals that Run waits for.
@@ -16,7 +17,9 @@
 #define HOLDFAST_HOST_RUNTIME_SERVER_H_
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "host/runtime/server_config.h"
@@ -39,6 +42,12 @@ class Server : public seam::HostEndpoint {
 
   void Attach(seam::CoreEndpoint& core);  // REQUIRES: core outlives Shutdown()
   void FromCore(seam::CoreToHost message) override;
+  // The core's process or the channel to it has ended without a CoreStopped: Run returns `code`. Any thread.
+  void CoreEnded(Code code);
+  // The core's numbers (seam/metrics.def), asked of it; nothing if it does not answer in that time. Any
+  // thread but those that deliver the core's messages.
+  std::optional<std::vector<uint64_t>> AskMetrics(int timeout_ms);
+  bool was_ready() const;  // the core has served; else its start failed
 
   // Listens once the core is Ready, then ticks until it has stopped. Ok after a clean stop, else what stopped
   // it.
