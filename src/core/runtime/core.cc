@@ -37,12 +37,14 @@ crypto::Random& SystemRandom() {
   return random;
 }
 
+using Note = std::function<void(const std::string& line)>;
+
 struct Core::State {
   explicit State(seam::HostEndpoint& h)
       : host(h), channel(h), storage(channel, seam::Volume::kStore), anchor(channel, seam::Volume::kAnchor) {}
 
   void AnswerMetrics(seam::RequestId id);
-  Status Open(SecretBytes passphrase, const CoreOptions& options, std::vector<std::string>* notes);
+  Status Open(SecretBytes passphrase, const CoreOptions& options, const Note& note);
   void Stop();
 
   seam::HostEndpoint& host;
@@ -65,8 +67,7 @@ Core::~Core() {
   HF_CHECK(s_->engine == nullptr);
 }
 
-Status Core::State::Open(SecretBytes passphrase, const CoreOptions& options,
-                         std::vector<std::string>* notes) {
+Status Core::State::Open(SecretBytes passphrase, const CoreOptions& options, const Note& note) {
   HF_TRY_VOID(storage.Connect());
   if (options.has_anchor) HF_TRY_VOID(anchor.Connect());
   seam::Storage* anchors = options.has_anchor ? &anchor : nullptr;
@@ -75,9 +76,9 @@ Status Core::State::Open(SecretBytes passphrase, const CoreOptions& options,
   std::vector<store::Finding> findings;
   auto opened = store::OpenStore(storage, anchors, passphrase.view(), open, SystemRandom(), &findings);
   const std::vector<store::Finding>& tell = opened ? (*opened)->findings : findings;
-  if (notes != nullptr) {
-    for (const store::Finding& f : tell) notes->push_back(f.Line());
-    if (opened) notes->push_back((*opened)->freshness.Line());
+  if (note) {
+    for (const store::Finding& f : tell) note(f.Line());
+    if (opened) note((*opened)->freshness.Line());
   }
   if (!opened) return opened.error();
   auto log = [this](Code code, uint64_t a, uint64_t b) { host.FromCore(seam::CoreLog{code, a, b}); };
@@ -87,8 +88,8 @@ Status Core::State::Open(SecretBytes passphrase, const CoreOptions& options,
   return Ok();
 }
 
-Status Core::Start(SecretBytes passphrase, const CoreOptions& options, std::vector<std::string>* notes) {
-  HF_TRY_VOID(s_->Open(std::move(passphrase), options, notes));
+Status Core::Start(SecretBytes passphrase, const CoreOptions& options, const Note& note) {
+  HF_TRY_VOID(s_->Open(std::move(passphrase), options, note));
   s_->server = std::make_unique<session::SessionServer>(*s_->engine, s_->host, SystemRandom());
   Status started = s_->server->Start();
   if (!started) {

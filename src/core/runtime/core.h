@@ -3,7 +3,9 @@
 #ifndef HOLDFAST_CORE_RUNTIME_CORE_H_
 #define HOLDFAST_CORE_RUNTIME_CORE_H_
 
+#include <functional>
 #include <memory>
+#include <string>
 
 #include "base/secret.h"
 #include "core/kernel/kernel.h"
@@ -28,9 +30,10 @@ class Core : public seam::CoreEndpoint {
 
   // Unlocks, opens (an election: docs/format.md, rules C), replays and starts serving; blocking. Ready is
   // sent at the end.
-  //   `notes` gets one line for each warning (torn tail dropped, slot unusable, freshness).
+  //   `note` gets one line for each warning (torn tail dropped, slot unusable, freshness), before Ready.
   // Errors: every Code an opening can end with; nothing is left running.
-  Status Start(SecretBytes passphrase, const CoreOptions& options, std::vector<std::string>* notes);
+  Status Start(SecretBytes passphrase, const CoreOptions& options,
+               const std::function<void(const std::string& line)>& note);
 
   // StopRequested: finishes what is accepted, writes the closing frame; CoreStopped is the last message.
   // Before Ready everything but storage replies is dropped. May wait for a loop of the edge, never for the

@@ -62,17 +62,17 @@ Result<std::unique_ptr<CoreProcess>> CoreProcess::Start(const std::string& progr
          ::posix_spawn_file_actions_adddup2(&spawn.actions, moved[i], kFirstChildFd + static_cast<int>(i)) ==
              0;
   }
-  std::string parent = std::to_string(::getpid());
+  // The words that holdfast-core reads (box/inherited.h).
   std::array<std::string, 8> words = {program,
-                                      "--channel",
-                                      "3,4,5,6",
-                                      "--parent",
-                                      parent,
-                                      "--passphrase-fd",
+                                      "3",
+                                      "4",
+                                      "5",
+                                      "6",
                                       passphrase_fd < 0 ? "-1" : "7",
-                                      terminal ? "--terminal" : ""};
+                                      terminal ? "terminal" : "file",
+                                      std::to_string(::getpid())};
   std::array<char*, 9> argv{};
-  for (size_t i = 0; i < words.size(); ++i) argv[i] = words[i].empty() ? nullptr : words[i].data();
+  for (size_t i = 0; i < words.size(); ++i) argv[i] = words[i].data();
   char* environment[] = {nullptr};
   pid_t pid = -1;
   ok = ok &&

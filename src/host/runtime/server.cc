@@ -233,6 +233,9 @@ Status Server::Run() {
   Status failed;
   auto stop = [&] {
     if (std::exchange(stopping, true)) return;
+    // A core that is still opening its store, or asking for the passphrase, hears nothing yet: whoever
+    // started it ends it, which is a crash like another.
+    if (!was_ready()) CoreEnded(Code::kCancelled);
     s.net->StopListening();
     RemovePortFiles();
     s.core->FromHost(seam::StopRequested{});
