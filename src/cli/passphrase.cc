@@ -3,20 +3,19 @@
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <set>
 
-#include "base/limits.h"
 #include "cli/failure.h"
+#include "passphrase/passphrase.h"
 
 namespace holdfast::cli {
 namespace {
@@ -38,79 +37,44 @@ class Descriptor {
   const int fd_;
 };
 
-// One line, or all there is until the end of the file; the buffer does not grow, so no copy is left behind.
-class LineBuffer {
- public:
-  ~LineBuffer() { Wipe(bytes_.data(), bytes_.size()); }
-  // False: a read failed.
-  bool Fill(int fd, bool until_newline) {
-    while (used_ < bytes_.size()) {
-      ssize_t n = ::read(fd, bytes_.data() + used_, bytes_.size() - used_);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return false;
-      if (n == 0) return true;
-      used_ += static_cast<size_t>(n);
-      if (until_newline && bytes_[used_ - 1] == '\n') return true;
-    }
-    return true;
-  }
-  SecretBytes Take(const std::string& what) const {
-    size_t n = used_;
-    if (n > 0 && bytes_[n - 1] == '\n') --n;
-    if (n > 0 && n < used_ && bytes_[n - 1] == '\r') --n;
-    if (n > limits::kPassphraseBytesMax) Fail(what, Code::kTooLarge);
-    return SecretBytes(ByteView(bytes_.data(), n));
-  }
+constexpr const char* kNoTerminal = "no passphrase given: use --passphrase-file, or run on a terminal";
 
- private:
-  std::array<uint8_t, limits::kPassphraseBytesMax + 3> bytes_{};
-  size_t used_ = 0;
-};
+PassphraseSource OpenFile(const std::string& path) {
+  PassphraseSource source{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY), false, path};
+  if (source.fd < 0) {
+    FailPassphrase(source, errno == ENOENT   ? Code::kNotFound
+                           : errno == EACCES ? Code::kPermission
+                                             : Code::kIo);
+  }
+  return source;
+}
+
+PassphraseSource OpenTerminal() {
+  PassphraseSource source{::open("/dev/tty", O_RDWR | O_CLOEXEC), true, "/dev/tty"};
+  if (source.fd < 0) FailWith(Code::kNoPassphrase, kNoTerminal);
+  return source;
+}
 
 SecretBytes ReadFile(const std::string& path) {
-  const std::string what = "passphrase file " + path;
-  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (fd.get() < 0)
-    Fail(what, errno == ENOENT ? Code::kNotFound : errno == EACCES ? Code::kPermission : Code::kIo);
-  struct stat s {};
-  if (::fstat(fd.get(), &s) != 0) Fail(what, Code::kIo);
-  // Checked on what is open, not on the name: the name may be swapped in between.
-  if (!S_ISCHR(s.st_mode) && (s.st_mode & 077) != 0) {
-    FailWith(Code::kPassphraseFileMode, what + " is readable by group or others; chmod 600 it");
-  }
-  LineBuffer buffer;
-  if (!buffer.Fill(fd.get(), false)) Fail(what, Code::kIo);
-  SecretBytes passphrase = buffer.Take(what);
-  if (passphrase.view().empty()) FailWith(Code::kNoPassphrase, what + " is empty");
-  return passphrase;
+  PassphraseSource source = OpenFile(path);
+  Descriptor fd(source.fd);
+  Result<SecretBytes> read = passphrase::ReadPassphraseFile(fd.get());
+  if (!read) FailPassphrase(source, read.code());
+  return std::move(read).value();
 }
 
 class Terminal {
  public:
-  Terminal() : fd_(::open("/dev/tty", O_RDWR | O_CLOEXEC)) {
-    if (fd_.get() < 0) {
-      FailWith(Code::kNoPassphrase, "no passphrase given: use --passphrase-file, or run on a terminal");
-    }
-  }
+  Terminal() : source_(OpenTerminal()), fd_(source_.fd) {}
   void Say(std::string_view text) const { (void)!::write(fd_.get(), text.data(), text.size()); }
   SecretBytes Ask(const std::string& prompt) const {
-    struct termios old {};
-    bool is_terminal = ::tcgetattr(fd_.get(), &old) == 0;
-    if (is_terminal) {
-      struct termios quiet = old;
-      quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-      (void)::tcsetattr(fd_.get(), TCSAFLUSH, &quiet);
-    }
-    Say(prompt);  // once nothing is echoed and what was typed before is gone
-    LineBuffer buffer;
-    bool ok = buffer.Fill(fd_.get(), true);
-    if (is_terminal) (void)::tcsetattr(fd_.get(), TCSAFLUSH, &old);
-    Say("\n");
-    if (!ok) Fail("terminal", Code::kIo);
-    return buffer.Take("passphrase");
+    Result<SecretBytes> answer = passphrase::AskPassphrase(fd_.get(), prompt);
+    if (!answer) FailPassphrase(source_, answer.code());
+    return std::move(answer).value();
   }
 
  private:
+  const PassphraseSource source_;
   const Descriptor fd_;
 };
 
@@ -126,6 +90,31 @@ std::string FileOrEnvironment(const std::string& file) {
   if (!file.empty()) return file;
   const char* env = std::getenv("HOLDFAST_PASSPHRASE_FILE");
   return env == nullptr ? "" : env;
+}
+
+PassphraseSource OpenPassphrase(const std::string& file) {
+  std::string path = FileOrEnvironment(file);
+  if (path.empty()) return OpenTerminal();
+  PassphraseSource source = OpenFile(path);
+  if (Status may = passphrase::CheckPassphraseFile(source.fd); !may) {
+    ::close(source.fd);
+    FailPassphrase(source, may.code());
+  }
+  return source;
+}
+
+void FailPassphrase(const PassphraseSource& source, Code code) {
+  // The interrupt key did not end the process, so that the terminal could be put back; now it does.
+  if (code == Code::kCancelled) {
+    (void)std::signal(SIGINT, SIG_DFL);
+    (void)std::raise(SIGINT);
+  }
+  if (source.terminal) Fail(code == Code::kIo ? "terminal" : "passphrase", code);
+  const std::string what = "passphrase file " + source.path;
+  if (code == Code::kPassphraseFileMode)
+    FailWith(code, what + " is readable by group or others; chmod 600 it");
+  if (code == Code::kNoPassphrase) FailWith(code, what + " is empty");
+  Fail(what, code);
 }
 
 SecretBytes ReadPassphrase(const std::string& file, const std::string& prompt) {
