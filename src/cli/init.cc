@@ -69,6 +69,7 @@ class Deployment {
     std::string yaml =
         "# Relative paths start at this file's directory. Port 0: the kernel picks one.\n"
         "Server:\n  Address: 127.0.0.1\n  Port: 0\nAdministratorServer:\n  Port: 0\n"
+        "Metrics:\n  Address: 127.0.0.1\n  Port: 0\n"
         "Service:\n  DataStore: " +
         Quoted(Relative(url)) +
         "\n  TemporaryPath: temp\n  StateSavePeriod: 60s\n  AnchorFile: anchor\nLog:\n  Level: info\n";

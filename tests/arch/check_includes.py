@@ -37,6 +37,7 @@ LIBRARIES = (
     (re.compile(r"yaml-cpp/.*"), re.compile(r"yaml-cpp|YAML")),
     (re.compile(r"spdlog/.*"), re.compile(r"spdlog")),
     (re.compile(r"nlohmann/.*"), re.compile(r"nlohmann|json")),
+    (re.compile(r"httplib\.h"), re.compile(r"HTTPLIB")),
 )
 LIBRARIES_NEVER_IN_HOST = re.compile(r"(openssl|sodium)(/|\.h).*")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

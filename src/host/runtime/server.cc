@@ -20,6 +20,7 @@
 #include <type_traits>
 
 #include "host/kv/open.h"
+#include "host/metrics/metrics_server.h"
 #include "host/net/net.h"
 #include "host/runtime/anchor_file.h"
 #include "host/runtime/saving_lock.h"
@@ -71,6 +72,28 @@ Overloaded(F...) -> Overloaded<F...>;
 
 }  // namespace
 
+// What the core asked of the provider, and what came of it.
+class StorageCounts {
+ public:
+  void Request() { ++requests_; }
+  void Reply(const seam::StorageReply& reply) {
+    bool answer = reply.ok || reply.code == Code::kNotFound || reply.code == Code::kExists ||
+                  reply.code == Code::kVersionMismatch || reply.code == Code::kUnsupported;
+    if (!answer) ++errors_;
+    ++replies_;
+  }
+  void Tell(HostValues* values) const {
+    uint64_t replies = replies_;  // first: one that comes in between must not exceed the requests
+    uint64_t requests = requests_;
+    (*values)[HostMetric::kStorageRequests] = requests;
+    (*values)[HostMetric::kStorageInFlight] = requests - replies;
+    (*values)[HostMetric::kStorageErrors] = errors_;
+  }
+
+ private:
+  std::atomic<uint64_t> requests_{0}, replies_{0}, errors_{0};
+};
+
 struct Server::State {
   ServerConfig config;
   std::shared_ptr<spdlog::logger> log;
@@ -83,6 +106,8 @@ struct Server::State {
   seam::CoreEndpoint* core = nullptr;
   std::unique_ptr<Net> net;
   std::unique_ptr<StorageLanes> lanes;
+  StorageCounts storage;
+  std::unique_ptr<MetricsServer> metrics_server;
 
   std::mutex inbox_mutex;
   std::condition_variable metrics_came;
@@ -154,16 +179,21 @@ Result<std::unique_ptr<Server>> Server::Open(const ServerConfig& config, std::st
 void Server::Attach(seam::CoreEndpoint& core) {
   s_->core = &core;
   s_->net = std::make_unique<Net>(core);
-  s_->lanes =
-      std::make_unique<StorageLanes>(*s_->store, s_->anchor.get(), s_->saving.get(),
-                                     [&core](seam::StorageReply reply) { core.FromHost(std::move(reply)); });
+  s_->lanes = std::make_unique<StorageLanes>(*s_->store, s_->anchor.get(), s_->saving.get(),
+                                             [&core, &counts = s_->storage](seam::StorageReply reply) {
+                                               counts.Reply(reply);
+                                               core.FromHost(std::move(reply));
+                                             });
   core.FromHost(seam::Tick{MonotonicUs(), WallMs()});
 }
 
 void Server::FromCore(seam::CoreToHost message) {
   State& s = *s_;
   std::visit(Overloaded{
-                 [&](seam::StorageRequest& m) { s.lanes->Submit(std::move(m)); },
+                 [&](seam::StorageRequest& m) {
+                   s.storage.Request();
+                   s.lanes->Submit(std::move(m));
+                 },
                  [&](seam::CoreHello& m) { s.Hello(m); },
                  [&](seam::CoreNote& m) { s.Note(m); },
                  [&](seam::MetricsReply& m) { s.TakeMetrics(std::move(m)); },
@@ -216,13 +246,35 @@ Status Server::Listen() {
   HF_TRY(uint16_t admin, s.net->Listen(seam::Listener::kAdmin, "127.0.0.1", s.config.admin_port));
   HF_TRY_VOID(ReplaceFile(s.Temp(kAdminPortFile), AsBytes(std::to_string(admin)), 0644));
   HF_TRY(uint16_t user, s.net->Listen(seam::Listener::kUser, s.config.address, s.config.port));
+  HF_TRY_VOID(ListenForMetrics());
   HF_TRY_VOID(ReplaceFile(s.Temp(kUserPortFile), AsBytes(std::to_string(user)), 0644));
   s.log->info("serving {} on {}:{}, administrators on 127.0.0.1:{}", s.config.store_url, s.config.address,
               user, admin);
   return Ok();
 }
 
+Status Server::ListenForMetrics() {
+  State& s = *s_;
+  if (!s.config.metrics_port) return Ok();
+  MetricSources sources;
+  sources.core = [this] { return AskMetrics(kMetricsAnswerMs); };
+  sources.host = [&s](HostValues* values) {
+    (*values)[HostMetric::kConnections] = s.net->connections();
+    s.storage.Tell(values);
+  };
+  const std::string& address = s.config.metrics_address;
+  auto started = MetricsServer::Start(address, *s.config.metrics_port, std::move(sources));
+  if (!started) {
+    s.log->error("metrics on {}:{}: {}", address, *s.config.metrics_port, CodeText(started.code()));
+    return started.error();
+  }
+  s.metrics_server = std::move(*started);
+  s.log->info("metrics on {}:{}", address, s.metrics_server->port());
+  return ReplaceFile(s.Temp(kMetricsPortFile), AsBytes(std::to_string(s.metrics_server->port())), 0644);
+}
+
 void Server::RemovePortFiles() {
+  ::unlink(s_->Temp(kMetricsPortFile).c_str());
   ::unlink(s_->Temp(kUserPortFile).c_str());
   ::unlink(s_->Temp(kAdminPortFile).c_str());
 }
@@ -236,6 +288,7 @@ Status Server::Run() {
     // A core that is still opening its store, or asking for the passphrase, hears nothing yet: whoever
     // started it ends it, which is a crash like another.
     if (!was_ready()) CoreEnded(Code::kCancelled);
+    s.metrics_server.reset();
     s.net->StopListening();
     RemovePortFiles();
     s.core->FromHost(seam::StopRequested{});
@@ -278,6 +331,7 @@ Status Server::Run() {
 }
 
 void Server::Shutdown() {
+  s_->metrics_server.reset();  // it asks the others
   if (s_->net) s_->net->Stop();
   s_->lanes.reset();
   RemovePortFiles();

@@ -6,6 +6,7 @@
 //   name, rename)
 //                                                       when the listener accepts, admin before user; removed
 //                                                       at the stop
+//   TemporaryPath/server-metrics.port                   the same, between the two, if server.yaml has Metrics
 //   TemporaryPath/enclave-state-saving.LCK              saving_lock.h
 //
 //   Open ── Attach ── (the core starts, in its own process or from another call of the owner's) ── Run ──
@@ -29,7 +30,9 @@ namespace holdfast::host {
 
 inline constexpr const char* kUserPortFile = "server-user.port";
 inline constexpr const char* kAdminPortFile = "server-admin.port";
+inline constexpr const char* kMetricsPortFile = "server-metrics.port";
 inline constexpr const char* kSavingLockFile = "enclave-state-saving.LCK";
+inline constexpr int kMetricsAnswerMs = 1000;  // so long a scrape waits for the core's numbers
 inline constexpr int kTickMs = 100;  // for save periods and deadlines; waves are the core's own business
 
 class Server : public seam::HostEndpoint {
@@ -59,6 +62,7 @@ class Server : public seam::HostEndpoint {
   struct State;
   explicit Server(std::unique_ptr<State> s);
   Status Listen();
+  Status ListenForMetrics();
   void RemovePortFiles();
   std::unique_ptr<State> s_;
 };

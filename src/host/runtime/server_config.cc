@@ -30,6 +30,7 @@ class ConfigReader {
     static const std::map<std::string, std::set<std::string>> kKnown = {
         {"Server", {"Address", "Port"}},
         {"AdministratorServer", {"Port"}},
+        {"Metrics", {"Address", "Port"}},
         {"Service", {"DataStore", "TemporaryPath", "StateSavePeriod", "AnchorFile", "CacheBytes"}},
         {"Log", {"Level"}}};
     YAML::Node root = YAML::Load(std::string(yaml));
@@ -65,6 +66,7 @@ class ConfigReader {
     if (key == "Server.Address") return TakeText(key, value, &config_.address);
     if (key == "Server.Port") return TakePort(key, value, &config_.port);
     if (key == "AdministratorServer.Port") return TakePort(key, value, &config_.admin_port);
+    if (key.starts_with("Metrics.")) return TakeMetrics(key, value);
     if (key == "Service.DataStore") {
       HF_TRY_VOID(TakeText(key, value, &config_.store_url));
       config_.store_url = ResolveStoreUrl(config_.store_url, directory_);
@@ -86,6 +88,15 @@ class ConfigReader {
     static const std::set<std::string> kLevels = {"trace", "debug", "info", "warn", "error", "off"};
     if (!kLevels.contains(value)) return Bad("'" + key + "' is not one of trace debug info warn error off");
     config_.log_level = value;
+    return Ok();
+  }
+
+  // Any key of the section turns the listener on.
+  Status TakeMetrics(const std::string& key, const std::string& value) {
+    uint16_t port = config_.metrics_port.value_or(0);
+    HF_TRY_VOID(key == "Metrics.Port" ? TakePort(key, value, &port)
+                                      : TakeText(key, value, &config_.metrics_address));
+    config_.metrics_port = port;
     return Ok();
   }
 

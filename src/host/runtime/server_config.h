@@ -2,12 +2,13 @@
 //
 //   Server:              { Address: 127.0.0.1, Port: 0 }
 //   AdministratorServer: { Port: 0 }                       loopback always
+//   Metrics:             { Address: 127.0.0.1, Port: 8420 } HTTP; absent or without a key: none
 //   Service:
 //     DataStore:         dir:store                         store URL; required
 //     TemporaryPath:     temp                              required; a local file system
-//     StateSavePeriod:   60s                               0 = never by time; units ms s m h d, none =
-//     seconds AnchorFile:        anchor                            absent = no anchor CacheBytes: 536870912
-//     decoded nodes
+//     StateSavePeriod:   60s                               0 = never by time; ms s m h d, none = seconds
+//     AnchorFile:        anchor                            absent = no anchor
+//     CacheBytes:        536870912                         decoded nodes
 //   Log:                 { Level: info }                   trace debug info warn error off
 //
 // Relative paths (and the path of a `dir:` URL) start at the directory of server.yaml, so a deployment can be
@@ -17,6 +18,7 @@
 #define HOLDFAST_HOST_RUNTIME_SERVER_CONFIG_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -29,6 +31,8 @@ struct ServerConfig {
   std::string address = "127.0.0.1";
   uint16_t port = 0;        // 0: the kernel picks one
   uint16_t admin_port = 0;  // on 127.0.0.1
+  std::string metrics_address = "127.0.0.1";
+  std::optional<uint16_t> metrics_port;  // nothing: no listener; 0: the kernel picks one
   std::string store_url;
   std::string temporary_path;
   uint64_t save_period_ms = 60'000;

@@ -11,6 +11,7 @@ constexpr const char* kWhole = R"(
 Server: {Address: 0.0.0.0, Port: 7000}
 AdministratorServer:
   Port: 7001
+Metrics: {Address: '::1', Port: 8420}
 Service:
   DataStore: dir:store?whole-objects=true
   TemporaryPath: temp
@@ -27,6 +28,8 @@ TEST(ServerConfig, ReadsEveryKeyAndResolvesPathsAgainstItsDirectory) {
   EXPECT_EQ(c->address, "0.0.0.0");
   EXPECT_EQ(c->port, 7000);
   EXPECT_EQ(c->admin_port, 7001);
+  EXPECT_EQ(c->metrics_address, "::1");
+  EXPECT_EQ(c->metrics_port, 8420);
   EXPECT_EQ(c->store_url, "dir:/srv/d/store?whole-objects=true");
   EXPECT_EQ(c->temporary_path, "/srv/d/temp");
   EXPECT_EQ(c->save_period_ms, 300'000u);
@@ -47,6 +50,27 @@ TEST(ServerConfig, DefaultsAreLoopbackAnyPortAndNoAnchor) {
   EXPECT_EQ(c->store_url, "dir:/s");
 }
 
+TEST(ServerConfig, MetricsAreOffUnlessTheirSectionHasAKey) {
+  constexpr const char* kRest = "\nService: {DataStore: 'dir:/s', TemporaryPath: /t}";
+  struct {
+    const char* section;
+    std::optional<uint16_t> port;
+  } cases[] = {{"Log: {Level: off}", {}},
+               {"Metrics:", {}},
+               {"Metrics: {}", {}},
+               {"Metrics: {Address: 127.0.0.1}", 0},
+               {"Metrics: {Port: 0}", 0},
+               {"Metrics: {Port: 8420}", 8420},
+               {"Metrics: {Port: 1, Address: 127.0.0.1}", 1}};
+  for (const auto& c : cases) {
+    std::string why;
+    Result<ServerConfig> r = ParseServerConfig(std::string(c.section) + kRest, "/srv", &why);
+    ASSERT_TRUE(r) << c.section << ": " << why;
+    EXPECT_EQ(r->metrics_port, c.port) << c.section;
+    EXPECT_EQ(r->metrics_address, "127.0.0.1") << c.section;
+  }
+}
+
 struct BadCase {
   const char* yaml;
   const char* named;  // what the message must contain
@@ -61,6 +85,9 @@ TEST(ServerConfig, RefusesWhatIsWrongByTheNameOfTheKey) {
       {"Server: {Port: -1}", "'Server.Port'"},
       {"Server: {Port: [1]}", "'Server.Port'"},
       {"Server: {Port: 1, Port: 2}", "'Server.Port' is given twice"},
+      {"Metrics: {Port: 65536}", "'Metrics.Port'"},
+      {"Metrics: {Address: ''}", "'Metrics.Address' is empty"},
+      {"Metrics: {Path: /m}", "unknown key 'Metrics.Path'"},
       {"Server: 5", "'Server' is not a section"},
       {"Service: {DataStore: 'dir:/s', TemporaryPath: /t, StateSavePeriod: often}",
        "'Service.StateSavePeriod'"},

@@ -131,11 +131,61 @@ TEST_F(ServerTest, PortFilesAppearWhenTheCoreIsReadyAndGoWithTheStop) {
   server->Shutdown();
 }
 
+TEST_F(ServerTest, TheMetricsPortIsKnownBeforeAnybodyIsToldThatWeServe) {
+  config_.metrics_port = 0;
+  std::unique_ptr<Server> server = Open();
+  FakeCore core(*server);
+  server->Attach(core);
+  std::thread main([&] {
+    server->FromCore(seam::Ready{});
+    while (!fs::exists(dir_ / "temp/server-user.port")) std::this_thread::yield();
+    std::string port = ReadAll(dir_ / "temp/server-metrics.port");
+    EXPECT_FALSE(port.empty());
+    EXPECT_EQ(port.find_first_not_of("0123456789"), std::string::npos) << port;
+    ::kill(::getpid(), SIGTERM);
+  });
+  EXPECT_TRUE(server->Run());
+  main.join();
+  EXPECT_FALSE(fs::exists(dir_ / "temp/server-metrics.port"));
+  server->Shutdown();
+}
+
+TEST_F(ServerTest, AMetricsAddressThatIsNoneStopsTheServerBeforeAnybodyIsToldThatWeServe) {
+  config_.metrics_port = 0;
+  config_.metrics_address = "localhost";
+  std::unique_ptr<Server> server = Open();
+  FakeCore core(*server);
+  server->Attach(core);
+  server->FromCore(seam::Ready{});
+  Status end = server->Run();
+  ASSERT_FALSE(end);
+  EXPECT_EQ(end.code(), Code::kInvalidArgument);
+  EXPECT_FALSE(fs::exists(dir_ / "temp/server-user.port"));
+  server->Shutdown();
+}
+
+TEST_F(ServerTest, WithoutTheSectionThereIsNoMetricsPort) {
+  std::unique_ptr<Server> server = Open();
+  FakeCore core(*server);
+  server->Attach(core);
+  std::thread main([&] {
+    server->FromCore(seam::Ready{});
+    while (!fs::exists(dir_ / "temp/server-user.port")) std::this_thread::yield();
+    EXPECT_FALSE(fs::exists(dir_ / "temp/server-metrics.port"));
+    ::kill(::getpid(), SIGTERM);
+  });
+  EXPECT_TRUE(server->Run());
+  main.join();
+  server->Shutdown();
+}
+
 TEST_F(ServerTest, StalePortFilesAreGoneBeforeTheCoreStarts) {
   fs::create_directory(dir_ / "temp");
+  std::ofstream(dir_ / "temp/server-metrics.port") << "1";
   std::ofstream(dir_ / "temp/server-user.port") << "1";
   std::ofstream(dir_ / "temp/server-admin.port") << "1";
   std::unique_ptr<Server> server = Open();
+  EXPECT_FALSE(fs::exists(dir_ / "temp/server-metrics.port"));
   EXPECT_FALSE(fs::exists(dir_ / "temp/server-user.port"));
   EXPECT_FALSE(fs::exists(dir_ / "temp/server-admin.port"));
 }
