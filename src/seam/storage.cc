@@ -7,12 +7,15 @@ namespace holdfast::seam {
 Result<std::vector<ObjectInfo>> ListAll(Storage& storage, std::string_view prefix) {
   std::vector<ObjectInfo> all;
   std::string after;
+  uint64_t bytes = 0;
   for (;;) {
     HF_TRY(Listing page, storage.List(prefix, after, kListPageMax));
     bool done = page.complete || page.objects.empty();
     for (ObjectInfo& o : page.objects) {
-      // A provider that does not move forward would keep us here for ever.
-      if (!after.empty() && o.name <= after) return Code::kMalformed;
+      // A provider that does not move forward would keep us here for ever; callers cut the prefix off.
+      if (o.name <= after || !o.name.starts_with(prefix)) return Code::kMalformed;
+      bytes += sizeof(ObjectInfo) + o.name.size();
+      if (bytes > kListedBytesMax) return Code::kTooLarge;
       after = o.name;
       all.push_back(std::move(o));
     }

@@ -58,7 +58,8 @@ struct VersionedBytes {
 };
 
 inline constexpr size_t kListPageMax = 1000;
-inline constexpr uint64_t kGetBytesMax = 256u << 20;  // so that a stranger's file cannot take all memory
+inline constexpr uint64_t kListedBytesMax = 64u << 20;  // of a whole listing in memory: 500,000 objects or so
+inline constexpr uint64_t kGetBytesMax = 256u << 20;    // so that a stranger's file cannot take all memory
 
 class Storage {
  public:
@@ -97,7 +98,8 @@ class Storage {
   virtual Status Trim(std::string_view name, uint64_t size_bytes) = 0;
 };
 
-// All objects below `prefix`, page by page.
+// All objects below `prefix`, page by page, in ascending order, whatever the provider says.
+//   errors  kMalformed: a name out of order or without the prefix; kTooLarge: kListedBytesMax
 Result<std::vector<ObjectInfo>> ListAll(Storage& storage, std::string_view prefix);
 
 // The naming rule above; a name that fails it is refused with kInvalidArgument by every implementation.
