@@ -1,0 +1,166 @@
+#!/usr/bin/python3
+"""Seeds of the fuzzers whose inputs are not text: written here rather than kept as bytes that nobody can read.
+
+    tests/fuzz/make_seeds.py            writes tests/fuzz/corpus/<fuzzer>/<seed>
+    tests/fuzz/make_seeds.py --check    says which differ from what lies there
+
+Each seed takes its fuzzer past the first checks of what it parses; the fuzzer does the rest. Seeds that are not named
+here (text, findings of fuzzers, certificates) are left alone.
+"""
+import argparse
+import os
+import struct
+import sys
+
+CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
+
+def u8(n): return struct.pack("<B", n)
+def u16(n): return struct.pack("<H", n)
+def u32(n): return struct.pack("<I", n)
+def u64(n): return struct.pack("<Q", n)
+def blob16(b): return u16(len(b)) + b
+def blob32(b): return u32(len(b)) + b
+
+
+# -- seam/wire.h: kind, operation, id, head, body
+
+def message(kind, head=b"", body=b"", id=0, operation=0):
+    return {"kind": kind, "operation": operation, "id": id, "head": head, "body": body}
+
+def storage_request(operation, name, body=b"", volume=1, offset=0, length=0, after=b"", version=b"", id=7):
+    head = u8(volume) + blob16(name) + blob16(after) + blob16(version) + u64(offset) + u64(length)
+    return message(32, head, body, id, operation)
+
+def storage_reply(operation, ok=1, code=0, body=b"", version=b"", objects=(), complete=1, id=7):
+    head = u8(ok) + u16(code) + blob16(version) + u32(len(objects))
+    head += b"".join(blob16(name) + u64(size) for name, size in objects) + u8(complete)
+    head += bytes([1, 0, 1, 1, 0]) + u64(16 << 20) + u64(2**64 - 1)
+    return message(33, head, body, id, operation)
+
+TO_CORE = {
+    "host_hello": message(1, u32(2) + u64(60000) + u64(1 << 20) + bytes([0, 1])),
+    "tick": message(3, u64(1000) + u64(2000)),
+    "stop_requested": message(4),
+    "metrics_request": message(5, id=3),
+    "stream_opened": message(16, u8(1), id=9),
+    "stream_bytes": message(17, body=b"\x16\x03\x01" + bytes(40), id=9),
+    "stream_closed": message(18, id=9),
+    "stream_credit": message(19, u64(2**64 - 1), id=9),
+    "reply_get": storage_reply(2, body=b"bytes of an object", version=b"v1"),
+    "reply_list": storage_reply(9, objects=[(b"enclave-state/0/core-enclave", 900), (b"segments/00", 1)], complete=0),
+    "reply_refused": storage_reply(12, ok=0, code=502),
+    "reply_capabilities": storage_reply(1),
+}
+TO_HOST = {
+    "core_hello": message(2, u32(2) + u32(0xFFF)),
+    "metrics_reply": message(6, u32(3) + u64(1) + u64(2) + u64(3), id=3),
+    "ready": message(7),
+    "core_note": message(8, blob16(b"torn tail dropped")),
+    "core_log": message(9, u16(500) + u64(1) + u64(2)),
+    "core_stopped": message(10, u8(1) + u16(0)),
+    "request_get_range": storage_request(3, b"segments/00000000000000030001020304050607", offset=512, length=4096),
+    "request_list": storage_request(9, b"members/", after=b"members/00", length=1000),
+    "request_put": storage_request(5, b"enclave-state/0/core-enclave", body=bytes(range(60))),
+    "request_append": storage_request(12, b"members/00/journal/00000000000000000001", body=b"HFFRAME1" + bytes(56), offset=512),
+    "request_anchor": storage_request(2, b"anchor", volume=2),
+}
+
+def wire_input(m):
+    return u8(m["kind"]) + u8(m["operation"]) + u64(m["id"]) + u16(len(m["body"])) + m["head"] + m["body"]
+
+def wire():
+    return {name: wire_input(m) for name, m in {**TO_CORE, **TO_HOST}.items()}
+
+
+# -- seam/ring.h: records
+
+def records(m, sizes=None):
+    """A message as records; `sizes`: payload of each but the last."""
+    payload, out, at = m["head"] + m["body"], b"", 0
+    cuts = list(sizes or [])
+    while True:
+        size = cuts.pop(0) if cuts else len(payload) - at
+        size = min(size, len(payload) - at)
+        flags = (1 if not out else 0) | (2 if at + size == len(payload) else 0)
+        out += u32(size) + bytes([m["kind"], m["operation"], flags, 0]) + u64(m["id"])
+        out += u64(len(m["head"])) + u64(len(m["body"])) + payload[at:at + size]
+        at += size
+        if flags & 2:
+            return out
+
+CONTROL, JOURNAL, STORAGE, STREAM = range(4)
+TO_HOST_BIT, WILD, REWRITTEN, AT_THE_END, SAID = 0x80, 1, 2, 4, 8
+
+def ring_input(lane, content, to_host=False, mode=0, position=0, order=0x1234567):
+    return bytes([lane | (TO_HOST_BIT if to_host else 0), mode]) + bytes(6) + u64(position) + u64(order) + content
+
+def ring():
+    control = b"".join(records(TO_CORE[n]) for n in ("host_hello", "tick", "metrics_request", "stop_requested"))
+    notes = b"".join(records(TO_HOST[n]) for n in ("core_hello", "core_note", "ready", "core_log", "metrics_reply", "core_stopped"))
+    stream = b"".join(records(TO_CORE[n]) for n in ("stream_opened", "stream_credit", "stream_bytes", "stream_closed"))
+    storage = b"".join(records(TO_CORE[n]) for n in ("reply_get", "reply_list", "reply_capabilities"))
+    requests = b"".join(records(TO_HOST[n]) for n in ("request_put", "request_list", "request_get_range"))
+    split = records(storage_reply(2, body=bytes(range(200)), id=11), [1, 0, 30, 17, 90])
+    refused = records(message(17, body=bytes(50), id=4), [20]) + records(message(17, body=b"after it", id=5))
+    too_large = records(message(17, body=bytes(10), id=5)).replace(u64(10), u64((512 << 10) + 1), 1) + stream
+    return {
+        "control": ring_input(CONTROL, control),
+        "control_to_host": ring_input(CONTROL, notes, to_host=True),
+        "control_at_the_end": ring_input(CONTROL, control, mode=AT_THE_END),
+        "stream": ring_input(STREAM, stream),
+        "stream_refused": ring_input(STREAM, refused),
+        "stream_too_large": ring_input(STREAM, too_large),
+        "stream_rewritten": ring_input(STREAM, stream * 4, mode=REWRITTEN),
+        "storage": ring_input(STORAGE, storage),
+        "storage_split_at_the_end": ring_input(STORAGE, split + storage, mode=AT_THE_END),
+        "storage_rewritten_at_the_end": ring_input(STORAGE, (split + storage) * 2, mode=AT_THE_END | REWRITTEN),
+        "storage_requests": ring_input(STORAGE, requests, to_host=True),
+        "journal_requests": ring_input(JOURNAL, records(TO_HOST["request_append"]) * 3, to_host=True, mode=AT_THE_END),
+        "journal_said_longer": ring_input(JOURNAL, records(TO_HOST["request_append"]), to_host=True, mode=SAID, position=4096),
+        "position_wild": ring_input(STREAM, stream, mode=WILD, position=2**64 - 40),
+        "position_behind": ring_input(STREAM, stream, mode=WILD | AT_THE_END, position=5),
+    }
+
+def ring_writer():
+    def push(size): return u8(0) + u16(size)
+    def read(n): return u8(2) + u8(n)
+    flush = u8(1)
+    def lie(behind): return u8(3) + u32(behind)
+    return {
+        "stream_one": u8(1) + push(100) + flush + read(3),
+        "stream_many": u8(1) + (push(9000) + flush) * 40 + read(255),
+        "stream_full": u8(1) + push(65535) * 6 + flush + read(2) + flush + read(9) + flush,
+        "journal_larger_than_the_ring": u8(0) + push(65535) * 2 + (flush + read(7)) * 6,
+        "journal_empty_bodies": u8(0) + push(0) * 3 + flush + read(1) + push(1) + flush,
+        "reader_ahead": u8(1) + push(50) + flush + lie(2**32 - 1) + flush + push(50) + flush,
+        "reader_frees_what_it_has_not_read": u8(0) + push(60000) + flush + lie(0) + push(60000) + flush + read(200),
+        "reader_goes_back": u8(0) + push(4000) + flush + read(9) + lie(64000) + push(3) + flush,
+    }
+
+
+FUZZERS = {"wire_fuzz": wire, "ring_fuzz": ring, "ring_writer_fuzz": ring_writer}
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--check", action="store_true")
+    args = p.parse_args()
+    differ = []
+    for fuzzer, seeds in FUZZERS.items():
+        folder = os.path.join(CORPUS, fuzzer)
+        os.makedirs(folder, exist_ok=True)
+        for name, content in seeds().items():
+            path = os.path.join(folder, name)
+            if args.check:
+                same = os.path.exists(path) and open(path, "rb").read() == content
+                differ += [] if same else [path]
+                continue
+            with open(path, "wb") as f:
+                f.write(content)
+    for path in differ:
+        print(f"{os.path.relpath(path)} is not what {os.path.relpath(__file__)} writes")
+    return 1 if differ else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
