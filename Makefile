@@ -1,7 +1,7 @@
 # make demo   set up, build, and show the main job on real data
 # make test   set up, build, and run every test
 # make arch   the architecture tests alone; make tidy, make format before a change goes out
-# make docs   the generated pages: docs/modules.md, docs/not-yet.md, docs/status.md
+# make docs   the generated pages: docs/modules.md, docs/protocol.md, docs/not-yet.md, docs/status.md
 .PHONY: setup build test demo fuzz bench format format-check tidy arch docs clean
 JOBS ?= $(shell nproc)
 
@@ -39,6 +39,7 @@ arch: build
 
 docs: build
 	@scripts/modules
+	@scripts/protocol
 	@tests/arch/list_not_yet.py --write
 	@scripts/status
 
