@@ -41,8 +41,7 @@ Result<Descriptors> MakeDescriptors() {
   d.wake_host = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   bool ok = d.memory >= 0 && d.wake_core >= 0 && d.wake_host >= 0 &&
             ::ftruncate(d.memory, static_cast<off_t>(seam::ChannelMemoryBytes())) == 0 &&
-            ::fcntl(d.memory, F_ADD_SEALS, kSeals) == 0 &&
-            ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, life) == 0;
+            ::fcntl(d.memory, F_ADD_SEALS, kSeals) == 0 && ::pipe2(life, O_CLOEXEC | O_NONBLOCK) == 0;
   d.life_host = life[0];
   d.life_core = life[1];
   if (ok) return d;
@@ -92,7 +91,22 @@ void HostPort::Start() {
                 s->events});
 }
 
-void HostPort::FromHost(seam::HostToCore message) { s_->end.Send(seam::Encode(std::move(message))); }
+void HostPort::FromHost(seam::HostToCore message) {
+  seam::StorageReply too_large;
+  if (auto* reply = std::get_if<seam::StorageReply>(&message)) {
+    too_large.id = reply->id;
+    too_large.operation = reply->operation;
+    too_large.code = Code::kTooLarge;
+  }
+  seam::WireMessage encoded = seam::Encode(std::move(message));
+  // A provider may hold names or objects of any length: what the table does not carry is an error of that
+  // call.
+  bool is_reply = encoded.envelope.kind == static_cast<uint8_t>(seam::Kind::kStorageReply);
+  if (is_reply && !seam::LaneOf(encoded.envelope, Direction::kToCore)) {
+    encoded = seam::Encode(seam::HostToCore(std::move(too_large)));
+  }
+  s_->end.Send(std::move(encoded));
+}
 void HostPort::Stop() { s_->end.Stop(); }
 
 // -- the host, seen from the core

@@ -1,5 +1,6 @@
 // One end of the channel between the host's process and the core's: rings in shared memory (seam/ring.h), an
-// eventfd to wake each side, and a socketpair that carries nothing and hangs up when the other process ends.
+// eventfd to wake each side, and a pipe that carries nothing and hangs up when the other process ends (not a
+// pair of sockets: through those descriptors could travel into the sandbox and out of it).
 //
 //   host process                                        core process
 //   HostPort = the core, seen from the host             CorePort = the host, seen from the core
@@ -34,7 +35,7 @@ struct Descriptors {
   int memory = -1;     // memfd, sealed against resizing
   int wake_core = -1;  // eventfd, non-blocking
   int wake_host = -1;
-  int life_host = -1, life_core = -1;  // the two ends of the socketpair; each side keeps its own only
+  int life_host = -1, life_core = -1;  // the pipe: to read, to write; each side keeps its own only
 };
 
 // errors  kIo

@@ -222,6 +222,21 @@ TEST(Port, ARefusedMessageIsCountedAndTheOnesBehindItArrive) {
   EXPECT_EQ(pair.core.refused, 1);
 }
 
+TEST(Port, AReplyThatTheTableDoesNotCarryBecomesAnErrorOfThatCall) {
+  Pair pair;
+  pair.Start();
+  seam::StorageReply reply;
+  reply.id = seam::RequestId(4);
+  reply.operation = static_cast<uint8_t>(seam::StorageOperation::kList);
+  reply.ok = true;
+  for (int i = 0; i < 1000; ++i) reply.listing.objects.push_back({std::string(4000, 'a'), 1});
+  pair.host_port->FromHost(std::move(reply));
+  ASSERT_TRUE(pair.core.WaitCount(1));
+  auto& got = std::get<seam::StorageReply>(pair.core.messages[0]);
+  EXPECT_EQ(got.code, Code::kTooLarge);
+  EXPECT_FALSE(got.ok);
+}
+
 TEST(Port, MemoryThatIsNotSealedOrOfAnotherSizeIsRefusedBeforeItIsMapped) {
   Host host;
   for (bool sealed : {false, true}) {
