@@ -101,13 +101,20 @@ function(hf_module name)
             LABEL "${M_TEST_LABEL}" TIMEOUT "${M_TEST_TIMEOUT}")
   endif()
   if(HF_FUZZ)
+    list(TRANSFORM M_TEST_DEPS REPLACE "\\." "_" OUTPUT_VARIABLE test_deps)
+    list(TRANSFORM test_deps PREPEND hf_)
     foreach(fuzzer IN LISTS fuzzers)
       get_filename_component(fuzz_name ${fuzzer} NAME_WE)
-      add_executable(${fuzz_name} ${fuzzer})
-      target_link_libraries(${fuzz_name} PRIVATE ${target} ${private_deps} ${M_TEST_LIBS})
-      target_link_options(${fuzz_name} PRIVATE -fsanitize=fuzzer)
+      hf_fuzzer(${fuzz_name} ${fuzzer} ${target} ${private_deps} ${test_deps} ${M_TEST_LIBS})
     endforeach()
   endif()
+endfunction()
+
+# A libFuzzer program, in the fuzz preset only. scripts/fuzz finds it by its source's name.
+function(hf_fuzzer name source)
+  add_executable(${name} ${source})
+  target_link_libraries(${name} PRIVATE ${ARGN})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
 endfunction()
 
 # A GoogleTest executable whose tests ctest lists one by one. LABEL: fast (default) sim crash e2e arch.

@@ -7,17 +7,26 @@
 #include <cerrno>
 #include <charconv>
 #include <map>
+#include <set>
 
 namespace holdfast::sdk {
 namespace {
 
 constexpr size_t kFileBytesMax = 1u << 20;
 
+// What is quoted from the file may hold anything, and is shown on a terminal.
+std::string OneLine(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  }
+  return text;
+}
+
 class Refusal {
  public:
   explicit Refusal(std::string* what) : what_(what) {}
   Status operator()(const std::string& text) const {
-    if (what_ != nullptr) *what_ = text;
+    if (what_ != nullptr) *what_ = OneLine(text);
     return Code::kBadConfig;
   }
 
@@ -39,10 +48,12 @@ Status ReadSection(const YAML::Node& section, const std::string& name,
                    const std::map<std::string, std::string*>& known, const Refusal& refuse) {
   if (!section.IsDefined() || section.IsNull()) return Ok();
   if (!section.IsMap()) return refuse(name + ": not a section of keys");
+  std::set<std::string> seen;
   for (const auto& item : section) {
     std::string key = item.first.as<std::string>("");
     auto it = known.find(key);
     if (it == known.end()) return refuse(name + "." + key + ": unknown key");
+    if (!seen.insert(key).second) return refuse(name + "." + key + ": given twice");
     if (!item.second.IsScalar()) return refuse(name + "." + key + ": not a single value");
     *it->second = item.second.Scalar();
   }
@@ -51,9 +62,11 @@ Status ReadSection(const YAML::Node& section, const std::string& name,
 
 Status Fill(const YAML::Node& root, const std::string& folder, const Refusal& refuse, ClientConfig& config) {
   if (!root.IsMap()) return refuse("no sections");
+  std::set<std::string> seen;
   for (const auto& item : root) {
     std::string key = item.first.as<std::string>("");
     if (key != "Server" && key != "Administrator") return refuse(key + ": unknown key");
+    if (!seen.insert(key).second) return refuse(key + ": given twice");
   }
   std::string port;
   HF_TRY_VOID(ReadSection(root["Server"], "Server",

@@ -39,6 +39,15 @@ TEST(ClientConfig, UnknownKeysAreRefusedByName) {
   EXPECT_EQ(WhatIsWrongWith("Administrator:\n  Port: 1\n"), "Administrator.Port: unknown key");
 }
 
+TEST(ClientConfig, WhatIsGivenTwiceIsRefusedByName) {
+  EXPECT_EQ(WhatIsWrongWith("Server:\n  Port: 1\n  Port: 2\n"), "Server.Port: given twice");
+  EXPECT_EQ(WhatIsWrongWith(std::string(kWhole) + "Server:\n  Port: 1\n"), "Server: given twice");
+}
+
+TEST(ClientConfig, WhatIsWrongIsOneLineWhateverTheFileHolds) {
+  EXPECT_EQ(WhatIsWrongWith("{\"a\\nb\\e[31m\": 1}"), "a?b?[31m: unknown key");
+}
+
 TEST(ClientConfig, WhatIsMissingOrMisshapenIsNamed) {
   EXPECT_EQ(WhatIsWrongWith("Server:\n  StoreId: 12\n"), "Server.StoreId: not 32 hex digits");
   EXPECT_EQ(WhatIsWrongWith("Server:\n  StoreId: 0123456789ABCDEF0123456789ABCDEF\n"),

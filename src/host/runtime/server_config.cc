@@ -16,6 +16,14 @@ namespace {
 constexpr size_t kConfigBytesMax = 1u << 20;
 constexpr uint64_t kPeriodMsMax = 10ull * 365 * 86'400'000;
 
+// What is quoted from the file may hold anything, and is shown on a terminal.
+std::string OneLine(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  }
+  return text;
+}
+
 std::string Resolve(const std::string& path, const std::string& directory) {
   if (path.empty() || path[0] == '/') return path;
   return (std::filesystem::path(directory) / path).lexically_normal().string();
@@ -35,8 +43,10 @@ class ConfigReader {
         {"Log", {"Level"}}};
     YAML::Node root = YAML::Load(std::string(yaml));
     if (!root.IsMap()) return Bad("not a map of sections");
+    std::set<std::string> sections;
     for (const auto& section : root) {
       std::string name = section.first.as<std::string>();
+      if (!sections.insert(name).second) return Bad("'" + name + "' is given twice");
       auto known = kKnown.find(name);
       if (known == kKnown.end()) return Bad("unknown key '" + name + "'");
       if (section.second.IsNull()) continue;
@@ -58,7 +68,7 @@ class ConfigReader {
 
  private:
   Error Bad(const std::string& why) {
-    *why_ = why;
+    *why_ = OneLine(why);
     return Code::kBadConfig;
   }
 
@@ -158,7 +168,7 @@ Result<ServerConfig> ParseServerConfig(std::string_view yaml, const std::string&
   try {
     return ConfigReader(directory, why).Read(yaml);
   } catch (const YAML::Exception& e) {
-    *why = "line " + std::to_string(e.mark.line + 1) + ": " + e.msg;
+    *why = OneLine("line " + std::to_string(e.mark.line + 1) + ": " + e.msg);
     return Code::kBadConfig;
   }
 }

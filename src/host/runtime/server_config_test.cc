@@ -85,6 +85,7 @@ TEST(ServerConfig, RefusesWhatIsWrongByTheNameOfTheKey) {
       {"Server: {Port: -1}", "'Server.Port'"},
       {"Server: {Port: [1]}", "'Server.Port'"},
       {"Server: {Port: 1, Port: 2}", "'Server.Port' is given twice"},
+      {"Server: {Port: 1}\nServer: {Address: '::1'}", "'Server' is given twice"},
       {"Metrics: {Port: 65536}", "'Metrics.Port'"},
       {"Metrics: {Address: ''}", "'Metrics.Address' is empty"},
       {"Metrics: {Path: /m}", "unknown key 'Metrics.Path'"},
@@ -104,6 +105,16 @@ TEST(ServerConfig, RefusesWhatIsWrongByTheNameOfTheKey) {
     ASSERT_FALSE(r) << c.yaml;
     EXPECT_EQ(r.code(), Code::kBadConfig) << c.yaml;
     EXPECT_NE(why.find(c.named), std::string::npos) << c.yaml << " said: " << why;
+  }
+}
+
+TEST(ServerConfig, WhatIsWrongIsOneLineWhateverTheFileHolds) {
+  using namespace std::string_view_literals;
+  for (std::string_view yaml : {"{\"a\\nb\\e[31m\": 1}"sv, "Log: {\"\\x7f\": 1}"sv, "\0\0\0\0S"sv}) {
+    std::string why;
+    EXPECT_FALSE(ParseServerConfig(yaml, "/", &why));
+    EXPECT_FALSE(why.empty());
+    for (char c : why) EXPECT_TRUE(static_cast<unsigned char>(c) >= 0x20 && c != 0x7F) << why;
   }
 }
 
