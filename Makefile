@@ -24,6 +24,7 @@ fuzz: setup
 
 bench: build
 	@build/release/bin/holdfast bench engine --quick
+	@build/release/bin/holdfast bench server --quick --peers
 
 format:
 	@git ls-files '*.h' '*.cc' | xargs clang-format-14 -i

@@ -1,0 +1,73 @@
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "bench/figure_internal.h"
+
+namespace holdfast::bench {
+namespace {
+
+// Four digits say more than any of our figures knows.
+double Rounded(double v) {
+  if (v == 0 || !std::isfinite(v)) return 0;
+  double unit = std::pow(10, 3 - std::floor(std::log10(std::fabs(v))));
+  return std::round(v * unit) / unit;
+}
+
+std::string Text(double v) {
+  char text[32];
+  v = Rounded(v);
+  (void)std::snprintf(text, sizeof text, std::fabs(v) < 100 ? "%.2f" : "%.0f", v);
+  return text;
+}
+
+std::string Padded(const std::string& text, size_t width, bool left) {
+  std::string space(text.size() < width ? width - text.size() : 0, ' ');
+  return left ? text + space : space + text;
+}
+
+}  // namespace
+
+double RatioOf(const Figure& figure, double peer) {
+  double over = figure.less_is_better ? peer : figure.ours,
+         under = figure.less_is_better ? figure.ours : peer;
+  return under > 0 ? over / under : 0;
+}
+
+std::string ToJson(const Figure& f) {
+  nlohmann::ordered_json line = {{"case", f.name}, {"unit", f.unit}, {"ours", Rounded(f.ours)}};
+  line["peers"] = nlohmann::ordered_json::object();
+  line["ratio"] = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : f.peers) {
+    line["peers"][name] = Rounded(value);
+    line["ratio"][name] = Rounded(RatioOf(f, value));
+  }
+  line["durability"] = f.durability;
+  line["rows"] = f.rows;
+  line["value_bytes"] = f.value_bytes;
+  line["threads"] = f.threads;
+  line["commit"] = f.commit;
+  for (const auto& [what, by_system] : f.more) {
+    for (const auto& [name, value] : by_system) line[what][name] = Rounded(value);
+  }
+  return line.dump();
+}
+
+std::string ToText(const Figure& f) {
+  std::string line =
+      Padded(f.name, 22, true) + Padded(Text(f.ours), 9, false) + " " + Padded(f.unit, 12, true);
+  for (const auto& [name, value] : f.peers) {
+    line += "  " + name + " " + Text(value) + " (x" + Text(RatioOf(f, value)) + ")";
+  }
+  for (const auto& [what, by_system] : f.more) {
+    std::string values;
+    for (const auto& [name, value] : by_system) values += " " + name + " " + Text(value);
+    line += "\n    " + what + ":" + values;
+  }
+  return line;
+}
+
+void Show(const Output& output, const Figure& figure) {
+  output.line(output.json ? ToJson(figure) : ToText(figure));
+}
+
+}  // namespace holdfast::bench

@@ -1,0 +1,55 @@
+// What `holdfast bench` measures. Every figure is the median of at least three repetitions; figures of
+// different systems are compared only when they were taken in the same run, taking turns.
+//
+// A suite blocks until it is over, makes everything below a new directory of its own and deletes it, and ends
+// every process it started, on each way out: done, failed, or SIGINT, SIGTERM or SIGHUP (kCancelled). Its
+// processes die with this one even if it is killed. One suite at a time in a process; not thread-safe.
+#ifndef HOLDFAST_BENCH_SUITES_H_
+#define HOLDFAST_BENCH_SUITES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace holdfast::bench {
+
+inline constexpr int kRepetitionsMin = 3;
+
+struct Output {
+  bool json = false;                                              // one object a line; else for people
+  std::function<void(const std::string& line)> line;              // figures; without the line break
+  std::function<void(const std::string& line)> note;              // what was left out and why
+  std::function<void(uint64_t done, uint64_t total)> progress{};  // steps; may be empty
+};
+
+// The engine in this process, sealed and synced; no sessions, no TLS.
+struct EngineSuite {
+  std::string directory;  // where the store is made; empty: the temporary directory
+  bool quick = false;     // a tenth of the rows
+};
+
+// Our server as a process of its own, over mutual TLS; with `peers`, etcd and Redis beside it.
+struct ServerSuite {
+  std::string directory;
+  bool quick = false, peers = false;
+  int repetitions = kRepetitionsMin;
+  double seconds = 0;              // of one measurement; 0: 2, or 0.4 when quick
+  uint64_t rows = 0;               // there before the first measurement; 0: 100,000, or 10,000 when quick
+  uint64_t stream_mib = 0;         // of the case stream_in; 0: 1,024, or 64 when quick
+  std::vector<std::string> cases;  // empty: all
+};
+// The names that ServerSuite::cases may hold. put_o1, get_o1 and sandbox_cost give several figures each.
+const std::vector<std::string>& ServerCases();
+
+// errors  kCancelled (a signal), kNotFound (a program that is measured is not installed), else whatever
+//         failed. `why` says it in one line without user data.
+Status RunEngineSuite(const EngineSuite& suite, const Output& output, std::string* why);
+Status RunServerSuite(const ServerSuite& suite, const Output& output, std::string* why);
+
+}  // namespace holdfast::bench
+
+#endif  // HOLDFAST_BENCH_SUITES_H_
