@@ -106,7 +106,11 @@ PassphraseSource OpenPassphrase(const std::string& file) {
 void FailPassphrase(const PassphraseSource& source, Code code) {
   // The interrupt key did not end the process, so that the terminal could be put back; now it does.
   if (code == Code::kCancelled) {
+    sigset_t interrupt;
+    ::sigemptyset(&interrupt);
+    ::sigaddset(&interrupt, SIGINT);
     (void)std::signal(SIGINT, SIG_DFL);
+    (void)::pthread_sigmask(SIG_UNBLOCK, &interrupt, nullptr);  // `serve` waits for it elsewhere
     (void)std::raise(SIGINT);
   }
   if (source.terminal) Fail(code == Code::kIo ? "terminal" : "passphrase", code);

@@ -195,7 +195,9 @@ TEST_F(PassphraseTerminal, AskedTwiceGivesTwoLines) {
 
 TEST_F(PassphraseTerminal, WhatWasTypedBeforeThePromptIsThrownAway) {
   Type("typed too early\n");
-  struct pollfd p {tty_, POLLIN, 0};
+  struct pollfd p {
+    tty_, POLLIN, 0
+  };
   ASSERT_EQ(::poll(&p, 1, kPatienceMs), 1);
   Ask();
   Type("the answer\n");
