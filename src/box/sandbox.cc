@@ -33,7 +33,7 @@ constexpr int kCapabilitiesMax = 64;  // of the kernel's interface; 41 exist
 
 uint32_t If(bool in_force, Isolation measure) { return in_force ? Bit(measure) : 0; }
 
-// The kernel forgets the first two of these whenever it changes credentials.
+// The kernel may forget both when credentials change.
 bool DieWith(pid_t parent) {
   bool ok = ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0;
   if (::getppid() != parent) ::_exit(kParentGoneExit);  // it died before we asked to be told
