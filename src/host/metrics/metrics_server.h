@@ -27,12 +27,12 @@
 
 namespace holdfast::host {
 
-inline constexpr int kMetricsConnectionsMax = 4;   // a scraper, a probe, a person, and one that hangs
-inline constexpr int kMetricsBacklog = 8;          // as many again, twice: they wait for one that hangs
-inline constexpr size_t kHeadBytesMax = 8u << 10;  // browsers send up to that much in cookies of the host
+inline constexpr int kMetricsConnectionsMax = 4;  // a scraper, a probe, a person, and one that hangs
+inline constexpr int kMetricsBacklog = 8;  // short: a scraper waits kHeadMs for each four that hang before it
+inline constexpr size_t kHeadBytesMax = 8u << 10;  // a browser's cookies for the same host go along
 inline constexpr int kHeadMs = 5000;
-// So long a request waits for its turn at the core; then it is answered as if the core had not. With the
-// core's own time limit the bound of a scrape: scrapers wait 10 s.
+// So long a request waits for its turn at the core; then it is answered as if the core had not answered. With
+// the time that the core gets, the bound of a scrape; scrapers wait 10 s.
 inline constexpr int kCoreTurnMs = 1000;
 
 struct MetricSources {
