@@ -13,6 +13,7 @@
 #include <mutex>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <variant>
 
 #include "seam/metrics.h"
@@ -103,12 +104,32 @@ class Edge::Loop {
   void Join() {
     if (thread_.joinable()) thread_.join();
   }
+  // The caller's thread does it at once, if nobody is at this loop's connections and nothing waits before it:
+  // one change of threads less on the way of every request. Handshakes are long and left to the loop. False:
+  // not done.
+  bool TakeAtOnce(uint64_t stream, seam::HostToCore& message) {
+    if (inside == this) return false;
+    std::unique_lock work(work_mutex_, std::try_to_lock);
+    if (!work) return false;
+    {
+      std::lock_guard lock(inbox_mutex_);
+      if (!inbox_.empty() || ended_) return false;
+    }
+    auto it = connections_.find(stream);
+    if (it == connections_.end() || it->second->stage != Stage::kOpen) return false;
+    Inside mark(this);
+    Take(message);
+    return true;
+  }
+
   // Waits while the loop has much to take: whoever floods it must not fill our memory.
   void Post(Order order) {
     bool wake;
     {
       std::unique_lock lock(inbox_mutex_);
-      inbox_room_.wait(lock, [this] { return inbox_.size() < limits::kEdgeInboxMax || ended_; });
+      // Who is inside a loop could wait for himself; what he posts answers what a loop has sent.
+      inbox_room_.wait(
+          lock, [this] { return inbox_.size() < limits::kEdgeInboxMax || ended_ || inside != nullptr; });
       if (ended_) return;
       wake = inbox_.empty();
       inbox_.push_back(std::move(order));
@@ -141,10 +162,23 @@ class Edge::Loop {
     bool plain_waits() const { return plain_at < plain.size(); }
   };
 
+  // Says that this thread holds the loop's work_mutex_.
+  struct Inside {
+    explicit Inside(Loop* loop) : before(std::exchange(inside, loop)) {}
+    ~Inside() { inside = before; }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    Loop* before;
+  };
+  static thread_local Loop* inside;
+
   void Main() {
     epoll_event events[kEventsMax];
-    while (!stopping_ || !connections_.empty()) {
+    // Only this thread adds connections or stops: what it reads here nobody else makes false.
+    while (!stopping_ || Left() != 0) {
       int n = epoll_wait(epoll_, events, kEventsMax, stopping_ ? 0 : -1);
+      std::lock_guard work(work_mutex_);
+      Inside mark(this);
       for (int i = 0; i < n; ++i) {
         if (events[i].data.u64 == kWakeToken) {
           uint64_t count;
@@ -160,6 +194,11 @@ class Edge::Loop {
     ended_ = true;
     inbox_.clear();
     inbox_room_.notify_all();
+  }
+
+  size_t Left() {
+    std::lock_guard work(work_mutex_);
+    return connections_.size();
   }
 
   void TakeInbox() {
@@ -452,6 +491,7 @@ class Edge::Loop {
   Shared& shared_;
   int epoll_ = -1, wake_ = -1;
   std::thread thread_;
+  std::mutex work_mutex_;  // the connections, and all below but the inbox
   std::mutex inbox_mutex_;
   std::condition_variable inbox_room_;
   bool ended_ = false;  // under inbox_mutex_
@@ -460,8 +500,10 @@ class Edge::Loop {
   size_t handshakes_ = 0;
   uint64_t now_us_ = 0;
   Bytes buffer_;
-  bool stopping_ = false;
+  std::atomic<bool> stopping_{false};
 };
+
+thread_local Edge::Loop* Edge::Loop::inside = nullptr;
 
 Edge::Edge(std::shared_ptr<TlsContext> context, seam::HostEndpoint& host, Adopt adopt, size_t threads)
     : shared_(new Shared{std::move(context), host, std::move(adopt), {}, {}, {}, {}, {}, 0, 0, 0}) {
@@ -481,7 +523,8 @@ Status Edge::Start() {
 void Edge::FromHost(seam::HostToCore message) {
   uint64_t stream = std::visit([](const auto& m) { return StreamOf(m); }, message);
   if (stream != 0) {
-    loops_[stream % loops_.size()]->Post(std::move(message));
+    Loop& loop = *loops_[stream % loops_.size()];
+    if (!loop.TakeAtOnce(stream, message)) loop.Post(std::move(message));
   } else if (const auto* tick = std::get_if<seam::Tick>(&message)) {
     for (auto& loop : loops_) loop->Post(seam::HostToCore(*tick));
   } else if (std::holds_alternative<seam::StreamRoom>(message)) {

@@ -38,8 +38,7 @@ struct ListenOrder {
 };
 struct StopListeningOrder {};
 struct StopOrder {};
-using Order = std::variant<seam::StreamBytes, seam::StreamClosed, seam::StreamCredit, ListenOrder,
-                           StopListeningOrder, StopOrder>;
+using Order = std::variant<ListenOrder, StopListeningOrder, StopOrder>;
 
 uint64_t NowMs() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -85,7 +84,10 @@ struct Net::State {
   std::vector<Order> inbox, orders;
   std::atomic<size_t> count{0};
 
-  // The thread's own.
+  // The connections are the thread's, and of whoever brings a message of the core: he sends it himself, which
+  // saves a change of threads on the way of every answer. Nothing is said to the core under the lock.
+  std::mutex mutex;
+  std::vector<seam::HostToCore> to_core;  // what is to be said to it afterwards
   std::vector<ListenOrder> listeners;
   bool accepting = true;  // their interest is on
   uint64_t accept_again_ms = 0;
@@ -102,10 +104,11 @@ struct Net::State {
       first = inbox.empty();
       inbox.push_back(std::move(order));
     }
-    if (first) {
-      uint64_t one = 1;
-      [[maybe_unused]] ssize_t n = write(wake, &one, sizeof one);
-    }
+    if (first) Wake();
+  }
+  void Wake() const {
+    uint64_t one = 1;
+    [[maybe_unused]] ssize_t n = write(wake, &one, sizeof one);
   }
 
   bool Watch(int operation, int fd, uint32_t events, uint64_t token) {
@@ -117,31 +120,62 @@ struct Net::State {
 
   void Main() {
     epoll_event events[kEventsMax];
+    std::unique_lock lock(mutex);
     while (!stopping) {
-      int n = epoll_wait(epoll, events, kEventsMax, NextTimeoutMs());
+      int timeout_ms = NextTimeoutMs();
+      lock.unlock();
+      int n = epoll_wait(epoll, events, kEventsMax, timeout_ms);
+      lock.lock();
       for (int i = 0; i < n; ++i) {
-        uint64_t token = events[i].data.u64;
-        if (token == kWakeToken) {
-          uint64_t value;
-          [[maybe_unused]] ssize_t got = read(wake, &value, sizeof value);
-        } else if (token < kListenerTokens) {
-          Accept(token - 1);
-        } else if (auto it = connections.find(token); it != connections.end()) {
-          Ready(it->second, events[i].events);
-        }
+        Event(events[i]);
+        TellCore(lock);
       }
       TakeInbox();
       Timers();
+      TellCore(lock);
     }
     TakeInbox();
-    for (auto& [id, c] : connections) {
-      Send(c);
-      close(c.fd);
-      if (!c.core_closed) core.FromHost(seam::StreamClosed{c.id});
+    EndAll();
+    TellCore(lock);
+  }
+  void Event(const epoll_event& event) {
+    uint64_t token = event.data.u64;
+    if (token == kWakeToken) {
+      uint64_t value;
+      [[maybe_unused]] ssize_t got = read(wake, &value, sizeof value);
+    } else if (token < kListenerTokens) {
+      Accept(token - 1);
+    } else if (auto it = connections.find(token); it != connections.end()) {
+      Ready(it->second, event.events);
     }
-    connections.clear();
-    count = 0;
+  }
+  void EndAll() {
+    std::vector<uint64_t> ids;
+    for (auto& [id, c] : connections) ids.push_back(id);
+    for (uint64_t id : ids) {
+      Connection& c = connections.at(id);
+      if (Send(c)) End(c);
+    }
     CloseListeners();
+  }
+  // Says what there is to say, without the lock: the core may answer at once.
+  void TellCore(std::unique_lock<std::mutex>& lock) {
+    if (to_core.empty()) return;
+    std::vector<seam::HostToCore> messages;
+    messages.swap(to_core);
+    lock.unlock();
+    for (seam::HostToCore& m : messages) core.FromHost(std::move(m));
+    lock.lock();
+  }
+  template <typename Message>
+  void FromCore(Message m) {
+    std::unique_lock lock(mutex);
+    size_t lingered = lingering.size();
+    Take(m);
+    bool earlier = lingering.size() > lingered;  // the thread sleeps longer than that
+    TellCore(lock);
+    lock.unlock();
+    if (earlier) Wake();
   }
 
   int NextTimeoutMs() {
@@ -243,8 +277,8 @@ struct Net::State {
     seam::StreamId id = c.id;
     connections.emplace(id.value, std::move(c));
     count = connections.size();
-    core.FromHost(seam::StreamOpened{id, listener});
-    core.FromHost(seam::StreamCredit{id, kNetWindowBytes});
+    to_core.push_back(seam::StreamOpened{id, listener});
+    to_core.push_back(seam::StreamCredit{id, kNetWindowBytes});
   }
 
   void Ready(Connection& c, uint32_t events) {
@@ -271,7 +305,7 @@ struct Net::State {
     }
     if (discard) return true;
     c.credit -= static_cast<uint64_t>(n);
-    core.FromHost(seam::StreamBytes{c.id, Bytes(buffer.begin(), buffer.begin() + n)});
+    to_core.push_back(seam::StreamBytes{c.id, Bytes(buffer.begin(), buffer.begin() + n)});
     return true;
   }
 
@@ -295,7 +329,7 @@ struct Net::State {
     }
     if (sent != 0 && !c.core_closed) {
       c.window += sent;
-      core.FromHost(seam::StreamCredit{c.id, sent});
+      to_core.push_back(seam::StreamCredit{c.id, sent});
     }
     if (c.core_closed && c.out.empty() && c.linger_until_ms == 0) {
       shutdown(c.fd, SHUT_WR);
@@ -320,7 +354,7 @@ struct Net::State {
     lingering.erase(id.value);
     connections.erase(id.value);
     count = connections.size();
-    if (tell) core.FromHost(seam::StreamClosed{id});
+    if (tell) to_core.push_back(seam::StreamClosed{id});
     if (accept_again_ms == 0) SetAccepting(true);
   }
 };
@@ -372,9 +406,9 @@ Result<uint16_t> Net::Listen(seam::Listener listener, const std::string& address
   return ntohs(any.ss_family == AF_INET ? v4->sin_port : v6->sin6_port);
 }
 
-void Net::FromCore(seam::StreamBytes message) { s_->Post(std::move(message)); }
-void Net::FromCore(seam::StreamClosed message) { s_->Post(message); }
-void Net::FromCore(seam::StreamCredit message) { s_->Post(message); }
+void Net::FromCore(seam::StreamBytes message) { s_->FromCore(std::move(message)); }
+void Net::FromCore(seam::StreamClosed message) { s_->FromCore(message); }
+void Net::FromCore(seam::StreamCredit message) { s_->FromCore(message); }
 void Net::StopListening() { s_->Post(StopListeningOrder{}); }
 
 void Net::Stop() {

@@ -30,7 +30,8 @@ class Net {
   // returns. errors  kInvalidArgument (no literal), kInUse, kPermission, kIo
   Result<uint16_t> Listen(seam::Listener listener, const std::string& address, uint16_t port);
 
-  // From the core. Any thread; never block. Unknown streams are ignored: they may have ended in the meantime.
+  // From the core. Any thread; never block: the caller's thread gives to the kernel what it takes. Unknown
+  // streams are ignored: they may have ended in the meantime.
   void FromCore(seam::StreamBytes message);
   void FromCore(seam::StreamClosed message);
   void FromCore(seam::StreamCredit message);
