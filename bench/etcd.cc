@@ -70,7 +70,11 @@ class Etcd final : public Target {
       Call& call = *static_cast<Call*>(tag);
       ++answered;
       watch.Answered(call.begun);
-      if (!ok || !Good(load, call)) watch.Broke(Code::kServerUnreachable);
+      if (!ok || !call.status.ok()) {
+        watch.Broke(Code::kServerUnreachable);
+      } else if (!Good(load, call)) {
+        watch.Broke(Code::kInternal);
+      }
       if (watch.GoesOn(begun)) begin(call);
     }
     done.Shutdown();
@@ -147,7 +151,6 @@ class Etcd final : public Target {
     reader->Finish(&call.put_response, &call.status, &call);
   }
   static bool Good(const Load& load, const Call& call) {
-    if (!call.status.ok()) return false;
     if (load.work != Load::Work::kGet) return true;
     return call.range_response.kvs_size() == 1 && call.range_response.kvs(0).value() == Row(call.row).value();
   }

@@ -88,7 +88,7 @@ class Holdfast final : public Target {
       if (load.work == Load::Work::kGet) {
         sdk::Value value = Take(client_->Get(kBenchTable, row.key()), name());
         watch.Answered(begun);
-        if (!value.found || value.value != row.value()) watch.Broke(Code::kMissing);
+        if (!value.found || value.value != row.value()) watch.Broke(Code::kInternal);
       } else {
         (void)Take(client_->Put(kBenchTable, row.key(), row.value()), name());
         watch.Answered(begun);
@@ -131,7 +131,7 @@ class Holdfast final : public Target {
     switch (work) {
       case Load::Work::kGet:
         return stream.Get(kBenchTable, row.key(), [op](const sdk::Answer& a) {
-          if (!a.value.found || a.value.value != Row(op.row).value()) op.watch.Broke(Code::kMissing);
+          if (!a.value.found || a.value.value != Row(op.row).value()) op.watch.Broke(Code::kInternal);
           op.Answered(a);
         });
       case Load::Work::kPut:

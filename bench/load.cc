@@ -80,11 +80,15 @@ void Stopwatch::Answered(uint64_t begun_at) {
 }
 
 void Stopwatch::Broke(Code code) {
-  if (!broken_.exchange(true)) code_ = code;
+  code_ = code;
+  broken_ = true;
 }
 
 Sample Stopwatch::End(const std::string& who) {
   double seconds = static_cast<double>(Nanoseconds() - begin_) * 1e-9;
+  if (broken_ && code_ == Code::kInternal) {
+    FailWith(Code::kInternal, "bench: " + who + ": a row is not what was put");
+  }
   if (broken_) Fail("bench: " + who, code_);
   size_t answers = answers_;
   if (answers == 0) Fail("bench: " + who + " answered nothing", Code::kDeadline);

@@ -77,7 +77,7 @@ class Stopwatch {
   }
   // Thread-safe. `begun_at`: Nanoseconds().
   void Answered(uint64_t begun_at);
-  void Broke(Code code);  // thread-safe; the run fails with it
+  void Broke(Code code);  // thread-safe; the run fails with it; kInternal: the answer was wrong
   // After the last answer. Throws what broke.
   Sample End(const std::string& who);
 

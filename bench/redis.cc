@@ -191,7 +191,7 @@ class Redis final : public Target {
         if (reply == nullptr) continue;
         ++answered;
         watch.Answered(c.begun);
-        if (!Good(load, reply.get(), c.row)) watch.Broke(Code::kMissing);
+        if (!Good(load, reply.get(), c.row)) watch.Broke(Code::kInternal);
         if (watch.GoesOn(begun)) begin(c);
       }
     }
@@ -220,7 +220,7 @@ class Redis final : public Target {
       }
       Reply reply = Answer(context);
       if (reply == nullptr) Fail("bench: redis", Code::kServerUnreachable);
-      if (!IsStatus(reply.get(), "OK")) watch.Broke(Code::kMissing);
+      if (!IsStatus(reply.get(), "OK")) watch.Broke(Code::kInternal);
       watch.Answered(begun_at[answered++ % kOutstandingMax]);
     }
   }
