@@ -1,9 +1,12 @@
 #include "host/runtime/server.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +22,7 @@
 #include "host/runtime/anchor_file.h"
 #include "host/runtime/saving_lock.h"
 #include "host/runtime/storage_lanes.h"
+#include "seam/metrics.h"
 
 namespace holdfast::host {
 namespace {
@@ -45,6 +49,21 @@ std::string ReadAll(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
+std::string Get(const std::string& port_text, const std::string& path) {
+  int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(static_cast<uint16_t>(std::stoi(port_text)));
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+  std::string request = "GET " + path + " HTTP/1.1\r\n\r\n", all;
+  EXPECT_EQ(::send(fd, request.data(), request.size(), MSG_NOSIGNAL), static_cast<ssize_t>(request.size()));
+  char piece[4096];
+  for (ssize_t n; (n = ::recv(fd, piece, sizeof piece, 0)) > 0;) all.append(piece, static_cast<size_t>(n));
+  ::close(fd);
+  return all;
+}
+
 seam::StorageRequest Request(uint64_t id, StorageOperation operation, std::string name,
                              std::string bytes = "", seam::Volume volume = seam::Volume::kStore) {
   seam::StorageRequest q;
@@ -62,6 +81,9 @@ class FakeCore : public seam::CoreEndpoint {
   explicit FakeCore(seam::HostEndpoint& host) : host_(host) {}
   void FromHost(seam::HostToCore message) override {
     if (std::holds_alternative<seam::StopRequested>(message)) host_.FromCore(seam::CoreStopped{true, Code{}});
+    if (auto* r = std::get_if<seam::MetricsRequest>(&message)) {
+      host_.FromCore(seam::MetricsReply{r->id, std::vector<uint64_t>(seam::kMetrics, 5)});
+    }
     std::lock_guard<std::mutex> lock(mutex_);
     if (std::holds_alternative<seam::Tick>(message)) ++ticks_;
     if (auto* r = std::get_if<seam::StorageReply>(&message)) replies_[r->id.value] = std::move(*r);
@@ -148,6 +170,31 @@ TEST_F(ServerTest, TheMetricsPortIsKnownBeforeAnybodyIsToldThatWeServe) {
   main.join();
   EXPECT_FALSE(fs::exists(dir_ / "temp/server-metrics.port"));
   server->Shutdown();
+}
+
+TEST_F(ServerTest, MetricsShowWhatTheCoreSaidAndCountFailuresOfTheProviderButNotItsAnswers) {
+  config_.metrics_port = 0;
+  std::unique_ptr<Server> server = Open();
+  FakeCore core(*server);
+  server->Attach(core);
+  std::string page;
+  std::thread main([&] {
+    core.Ask(Request(1, StorageOperation::kPut, "segments/A", "hello"));
+    core.Ask(Request(2, StorageOperation::kGet, "segments/absent"));
+    core.Ask(Request(3, StorageOperation::kPut, "../outside", "x"));
+    server->FromCore(seam::Ready{});
+    while (!fs::exists(dir_ / "temp/server-user.port")) std::this_thread::yield();
+    page = Get(ReadAll(dir_ / "temp/server-metrics.port"), "/metrics");
+    ::kill(::getpid(), SIGTERM);
+  });
+  EXPECT_TRUE(server->Run());
+  main.join();
+  server->Shutdown();
+  for (const char* line :
+       {"holdfast_core_up 1", "holdfast_connections 5", "holdfast_host_storage_requests_total 3",
+        "holdfast_host_storage_errors_total 1", "holdfast_host_storage_in_flight 0"}) {
+    EXPECT_NE(page.find(std::string("\n") + line + "\n"), page.npos) << line << "\n" << page;
+  }
 }
 
 TEST_F(ServerTest, AMetricsAddressThatIsNoneStopsTheServerBeforeAnybodyIsToldThatWeServe) {
