@@ -5,7 +5,6 @@
 #include <memory>
 #include <optional>
 
-#include "base/check.h"
 #include "bench/contest_internal.h"
 #include "bench/failure_internal.h"
 #include "bench/handshake_internal.h"
@@ -13,8 +12,6 @@
 
 namespace holdfast::bench {
 namespace {
-
-HF_NOT_YET("holdfast bench engine --peers: the same work by other embedded engines; suites cluster, sql");
 
 using Work = Load::Work;
 using Maker = std::function<std::unique_ptr<Target>(const std::string& directory)>;
