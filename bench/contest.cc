@@ -60,6 +60,13 @@ void Compete(const Load& load, int repetitions, std::vector<Contender>& contende
   }
 }
 
+std::vector<const Contender*> Pointers(const std::vector<Contender>& contenders) {
+  std::vector<const Contender*> out;
+  out.reserve(contenders.size());
+  for (const Contender& c : contenders) out.push_back(&c);
+  return out;
+}
+
 Figure FigureOf(const std::string& name, Measure measure, const Load& load,
                 const std::vector<const Contender*>& contenders) {
   const bool streams = load.work == Load::Work::kStream;

@@ -27,6 +27,7 @@ enum class Measure : uint8_t {
   kMegabytes,  // of stream values, a second
   kUsualTime,  // p50 of one operation: less is better
 };
+std::vector<const Contender*> Pointers(const std::vector<Contender>& contenders);
 // The first is ours, the others its peers. With the medians of what else was measured, and the range of
 // rates.
 Figure FigureOf(const std::string& name, Measure measure, const Load& load,

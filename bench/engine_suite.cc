@@ -201,11 +201,12 @@ void Run(const EngineSuite& suite, const Output& o) {
                               for (size_t n = 0; n < singles; ++n) store.Put(next++, 1);
                             }),
                  rows, 1));
+  const size_t each = singles / 10;
   Show(o, RateOf("put_t64", "rows/s",
-                 MedianRate(static_cast<double>(singles / 10 * kThreads),
+                 MedianRate(static_cast<double>(each * kThreads),
                             [&](int) {
-                              PutFromThreads(store, next, singles / 10);
-                              next += kThreads * (singles / 10);
+                              PutFromThreads(store, next, each);
+                              next += kThreads * each;
                             }),
                  rows, kThreads));
   store.Save();

@@ -59,9 +59,13 @@ std::string ToText(const Figure& f) {
     line += "  " + name + " " + Text(value) + " (x" + Text(RatioOf(f, value)) + ")";
   }
   for (const auto& [what, by_system] : f.more) {
-    std::string values;
-    for (const auto& [name, value] : by_system) values += " " + name + " " + Text(value);
-    line += "\n    " + what + ":" + values;
+    if (what.starts_with("ops_per_s")) continue;  // for those who read JSON
+    line.append("\n    ").append(what).append(":");
+    if (auto it = by_system.find("ours"); it != by_system.end())
+      line.append(" ours ").append(Text(it->second));
+    for (const auto& [name, value] : by_system) {
+      if (name != "ours") line.append("  ").append(name).append(" ").append(Text(value));
+    }
   }
   return line;
 }

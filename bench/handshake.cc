@@ -119,6 +119,7 @@ Handshakes MedianOf(const std::vector<Handshakes>& samples) {
   for (double Handshakes::*field : {&Handshakes::per_second, &Handshakes::per_server_cpu_second,
                                     &Handshakes::server_cores, &Handshakes::client_cores}) {
     std::vector<double> values;
+    values.reserve(samples.size());
     for (const Handshakes& s : samples) values.push_back(s.*field);
     std::sort(values.begin(), values.end());
     median.*field = values[values.size() / 2];

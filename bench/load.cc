@@ -57,6 +57,7 @@ Sample MedianOf(const std::vector<Sample>& samples) {
   for (double Sample::*field : {&Sample::per_second, &Sample::p50_us, &Sample::p99_us, &Sample::server_cores,
                                 &Sample::client_cores}) {
     std::vector<double> values;
+    values.reserve(samples.size());
     for (const Sample& s : samples) values.push_back(s.*field);
     median.*field = Quantile(values, 0.5);
   }

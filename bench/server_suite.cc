@@ -134,12 +134,10 @@ class ServerRun {
   }
   void ManyOutstanding(const std::string& verb, Work work, std::vector<std::unique_ptr<Target>>& targets) {
     std::vector<Contender> all;
-    std::vector<const Contender*> shown;
     for (size_t i = 0; i < targets.size(); ++i) all.push_back(Entry(systems_[i].label, *targets[i]));
     Load load = RowLoad(work, 64, false);
     Compete(load, all);
-    for (const Contender& c : all) shown.push_back(&c);
-    Show(output_, FigureOf(verb + "_o64", Measure::kRate, load, shown));
+    Show(output_, FigureOf(verb + "_o64", Measure::kRate, load, Pointers(all)));
   }
 
   void HandshakeCase() {
@@ -173,6 +171,7 @@ class ServerRun {
   // Each turn on a fresh server that runs alone: nobody pays for what another still has to write.
   Figure StreamFigure(const std::string& name, const std::vector<System>& systems) {
     std::vector<Contender> all;
+    all.reserve(systems.size());
     for (const System& s : systems) {
       all.push_back({s.label, [this, make = s.make](const Load& load) {
                        std::string directory = NewDirectory();
@@ -190,9 +189,7 @@ class ServerRun {
     load.outstanding = kStreamOutstanding;
     load.count = stream_mib_;
     Compete(load, all);
-    std::vector<const Contender*> shown;
-    for (const Contender& c : all) shown.push_back(&c);
-    return FigureOf(name, Measure::kMegabytes, load, shown);
+    return FigureOf(name, Measure::kMegabytes, load, Pointers(all));
   }
   void StreamCase(const std::string& name, const std::vector<System>& systems) {
     Show(output_, StreamFigure(name, systems));
