@@ -20,6 +20,29 @@ uint64_t BodyMaxOf(const seam::StorageRequest& request) {
   }
 }
 
+// What a provider may fail with (seam/storage.h). Further up, any other code speaks of a command, a table or
+// a client, and has consequences that are not the host's to choose; zero would be no error at all.
+bool IsOfStorage(Code code) {
+  switch (code) {
+    case Code::kTooLarge:
+    case Code::kInvalidArgument:
+    case Code::kUnsupported:
+    case Code::kNotFound:
+    case Code::kExists:
+    case Code::kVersionMismatch:
+    case Code::kFull:
+    case Code::kIo:
+    case Code::kPoisoned:
+    case Code::kReadOnly:
+    case Code::kPermission:
+    case Code::kUnreachable:
+    case Code::kCrashed:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 seam::StorageReply StorageChannel::Call(seam::StorageRequest request) {
@@ -53,6 +76,11 @@ void StorageChannel::OnReply(seam::StorageReply reply) {
   }
   Waiter& w = *it->second;
   w.reply = std::move(reply);
+  if (!w.reply.ok && !IsOfStorage(w.reply.code)) {
+    w.reply.code = Code::kIo;
+    ++refused_;
+    seam::Metrics().Add(seam::Metric::kRepliesRefused);
+  }
   w.done = true;
   w.wake.notify_one();
 }

@@ -11,7 +11,8 @@
 namespace holdfast::runtime {
 
 // The requests in flight of all volumes. A reply is taken only for an outstanding id of the same operation;
-// others are dropped. Thread-safe.
+// others are dropped. An error that no storage has (seam/storage.h) is taken as kIo. Both are counted.
+// Thread-safe.
 class StorageChannel {
  public:
   explicit StorageChannel(seam::HostEndpoint& host) : host_(host) {}
