@@ -21,6 +21,10 @@ void AddStore(CLI::App& app, Chosen& chosen);  // verify, restore, passphrase
 void AddAdmin(CLI::App& app, Chosen& chosen);
 void AddBench(CLI::App& app, Chosen& chosen);
 
+// All of them, with what the command line says of itself. Parsing runs nothing: it throws CLI::Error, or
+// leaves in `chosen` what was asked for.
+void AddCommands(CLI::App& app, Chosen& chosen);
+
 // Parses, runs, and turns a Failure into its line and exit code. Nothing escapes it.
 int Main(int argc, char** argv);
 

@@ -1,6 +1,5 @@
 // kv put, del, cas, batch, sync.
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -8,9 +7,9 @@
 #include <string>
 
 #include "base/limits.h"
+#include "cli/batch_file.h"
 #include "cli/failure.h"
 #include "cli/kv_internal.h"
-#include "cli/text.h"
 
 namespace holdfast::cli {
 namespace {
@@ -58,35 +57,6 @@ int CompareAndSet(const KvOptions& options, const WriteArguments& a) {
   return PrintWritten(options, Apply(options, batch, sdk::Wait::kDurable, "kv cas"));
 }
 
-std::string Field(std::string_view text, const std::string& where) {
-  Result<Bytes> bytes = Unescape(text);
-  if (!bytes) FailWith(Code::kBadInput, where + ": a backslash that is no escape");
-  return ToText(*bytes);
-}
-
-void ParseBatchLine(std::string_view line, const std::string& where, sdk::Batch& batch) {
-  std::vector<std::string_view> f = SplitTabs(line);
-  std::string_view what = f[0];
-  bool with_value = what == "put" || what == "equals";
-  bool known = with_value || what == "del" || what == "absent" || what == "present";
-  if (!known || f.size() != (with_value ? 4u : 3u)) {
-    FailWith(Code::kBadInput,
-             where + ": expected put|equals TABLE KEY VALUE or del|absent|present TABLE KEY, with tabs");
-  }
-  std::string table = Field(f[1], where), key = Field(f[2], where),
-              value = with_value ? Field(f[3], where) : "";
-  if (what == "put" || what == "del") {
-    batch.operations.push_back(
-        {what == "put" ? sdk::Operation::Kind::kPut : sdk::Operation::Kind::kDelete, table, key, value});
-  } else {
-    using Kind = sdk::Compare::Kind;
-    batch.compares.push_back({what == "absent"    ? Kind::kAbsent
-                              : what == "present" ? Kind::kPresent
-                                                  : Kind::kEquals,
-                              table, key, value});
-  }
-}
-
 int ApplyBatch(const KvOptions& options, const WriteArguments& a) {
   std::string text;
   if (a.file == "-") {
@@ -97,15 +67,10 @@ int ApplyBatch(const KvOptions& options, const WriteArguments& a) {
     text.assign(std::istreambuf_iterator<char>(in), {});
     if (text.size() > kBatchTextBytesMax) Fail(a.file, Code::kTooLarge);
   }
-  sdk::Batch batch;
-  size_t number = 0;
-  for (std::string_view rest = text; !rest.empty();) {
-    size_t end = std::min(rest.find('\n'), rest.size());
-    ++number;
-    if (end != 0) ParseBatchLine(rest.substr(0, end), a.file + " line " + std::to_string(number), batch);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  return PrintWritten(options, Apply(options, batch, WaitOf(options), "kv batch"));
+  std::string why;
+  Result<sdk::Batch> batch = ParseBatchFile(text, &why);
+  if (!batch) FailWith(batch.code(), a.file + " " + why);
+  return PrintWritten(options, Apply(options, *batch, WaitOf(options), "kv batch"));
 }
 
 int Sync(const KvOptions& options, const WriteArguments&) {
