@@ -1,5 +1,7 @@
 // Admin end to end.
+#include "base/limits.h"
 #include "sdk/test_server_internal.h"
+#include "seam/metrics.h"
 
 namespace holdfast::sdk {
 namespace {
@@ -23,6 +25,22 @@ TEST_F(Admin, TellsTheStatusAndSaves) {
   auto saved = admin->SaveState();
   ASSERT_TRUE(saved.has_value());
   EXPECT_GE(*saved, 1u);
+}
+
+TEST_F(Admin, TheStatusHoldsEveryMetricAsOfNowAndTheSandbox) {
+  server.backend.isolation = seam::Bit(seam::Isolation::kFilter);
+  auto status = admin->GetStatus();
+  ASSERT_TRUE(status.has_value());
+  EXPECT_EQ(server.backend.samples, 1u);
+  EXPECT_EQ(status->isolation, server.backend.isolation);
+  ASSERT_EQ(status->series.size(), seam::kMetrics);
+  for (size_t i = 0; i < seam::kMetrics; ++i) {
+    const seam::MetricInfo& info = seam::InfoOf(static_cast<seam::Metric>(i));
+    EXPECT_EQ(status->series[i].name, info.name);
+    EXPECT_EQ(status->series[i].label, info.label);
+    EXPECT_EQ(status->series[i].nanoseconds, info.unit == seam::MetricUnit::kNanoseconds);
+  }
+  EXPECT_EQ(status->series[static_cast<size_t>(seam::Metric::kWatchesMax)].value, limits::kWatchesMax);
 }
 
 TEST_F(Admin, AddsAClientThatMayConnectAtOnce) {

@@ -209,6 +209,10 @@ Result<ServerStatus> AdminClient::GetStatus() {
   s.freshness = reply->freshness();
   for (const auto& [name, value] : reply->metrics()) s.metrics.emplace_back(name, value);
   std::sort(s.metrics.begin(), s.metrics.end());
+  for (const v1::Series& m : reply->series()) {
+    s.series.push_back({m.name(), m.label(), m.value(), m.nanoseconds()});
+  }
+  s.isolation = reply->isolation();
   return s;
 }
 

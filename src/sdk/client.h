@@ -105,6 +105,11 @@ class Client {
   std::unique_ptr<State> s_;
 };
 
+struct Series {
+  std::string name, label;  // "holdfast_lock_waits_total", "lock=\"order\"" or nothing
+  uint64_t value = 0;
+  bool nanoseconds = false;  // the value's unit
+};
 struct ServerStatus {
   std::string store, member;  // 32 hex digits
   uint64_t term = 0, committed = 0, applied = 0, saved = 0, save = 0;
@@ -114,7 +119,9 @@ struct ServerStatus {
   bool full = false;
   uint32_t failed = 0;
   std::string freshness;
-  std::vector<std::pair<std::string, uint64_t>> metrics;  // by name
+  std::vector<std::pair<std::string, uint64_t>> metrics;  // of the kernel, by name
+  std::vector<Series> series;                             // what Prometheus is shown
+  uint32_t isolation = 0;                                 // bits of seam/isolation.def in force
 };
 struct NewClient {
   std::string serial;

@@ -42,7 +42,8 @@ inline size_t OpenDescriptors() {
 
 class TestServer : public seam::CoreEndpoint, public seam::HostEndpoint {
  public:
-  TestServer() : random_(20'000 + static_cast<uint64_t>(getpid())) {
+  explicit TestServer(session::ServerOptions server_options = {})
+      : options(server_options), random_(20'000 + static_cast<uint64_t>(getpid())) {
     folder = std::filesystem::temp_directory_path() / ("holdfast-sdk-" + std::to_string(getpid()));
     std::filesystem::create_directories(folder);
     store = random_.NewId<StoreId>();
@@ -68,7 +69,7 @@ class TestServer : public seam::CoreEndpoint, public seam::HostEndpoint {
 
   void Start() {
     net = std::make_unique<host::Net>(*this);
-    server = std::make_unique<session::SessionServer>(backend, *this, random_);
+    server = std::make_unique<session::SessionServer>(backend, *this, random_, options);
     ASSERT_TRUE(server->Start().has_value());
     ASSERT_TRUE(net->Start().has_value());
     auto user = net->Listen(seam::Listener::kUser, "127.0.0.1", user_port);
@@ -123,6 +124,7 @@ class TestServer : public seam::CoreEndpoint, public seam::HostEndpoint {
   }
   crypto::Random& random() { return random_; }
 
+  const session::ServerOptions options;
   session::FakeBackend backend;
   StoreId store;
   session::SystemRows pki_rows;

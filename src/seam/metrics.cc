@@ -25,7 +25,8 @@ std::vector<uint64_t> MetricSet::Values() const {
 MetricSet& Metrics() { return of_this_process; }
 
 const std::vector<IsolationInfo>& IsolationTable() {
-  static const std::vector<IsolationInfo> table = {
+  // Never taken down: no destructor at the end of the process, which a module without an OS cannot ask for.
+  static const std::vector<IsolationInfo>& table = *new std::vector<IsolationInfo>{
 #define HF_ISOLATION(id, bit, name, text) {Isolation::id, name, text},
 #include "seam/isolation.def"
 #undef HF_ISOLATION

@@ -95,8 +95,18 @@ void SampleCpu() { registry.Sample(); }
 Busy::Busy(seam::Metric counter) : counter_(counter), since_(std::chrono::steady_clock::now()) {}
 
 Busy::~Busy() {
+  if (!paused_) Pause();
+}
+
+void Busy::Pause() {
   auto time = std::chrono::steady_clock::now() - since_;
   seam::Metrics().Add(counter_, static_cast<uint64_t>(time.count()));
+  paused_ = true;
+}
+
+void Busy::Resume() {
+  since_ = std::chrono::steady_clock::now();
+  paused_ = false;
 }
 
 }  // namespace holdfast::sync

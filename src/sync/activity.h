@@ -48,7 +48,8 @@ class Activity {
 // others, and never falls. One system call a thread. Thread-safe.
 void SampleCpu();
 
-// Adds the time it lives to a counter of nanoseconds: two clock reads.
+// Adds the time it lives to a counter of nanoseconds, but for what lies between Pause and Resume: two clock
+// reads, and two for each pause.
 class Busy {
  public:
   explicit Busy(seam::Metric counter);
@@ -56,9 +57,13 @@ class Busy {
   Busy(const Busy&) = delete;
   Busy& operator=(const Busy&) = delete;
 
+  void Pause();
+  void Resume();
+
  private:
   const seam::Metric counter_;
-  const std::chrono::steady_clock::time_point since_;
+  std::chrono::steady_clock::time_point since_;
+  bool paused_ = false;
 };
 
 }  // namespace holdfast::sync

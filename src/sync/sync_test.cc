@@ -217,14 +217,30 @@ TEST(Activity, ThreadsBearTheNameOfTheirKind) {
   EXPECT_STREQ(name, "hf-channel");
 }
 
-TEST(Busy, AddsTheTimeItLives) {
+TEST(Busy, AddsTheTimeItLivesButForItsPauses) {
+  auto spend = [](milliseconds time) {
+    auto since = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() - since < time) continue;
+  };
   uint64_t before = Value(Metric::kSealBusy);
-  auto since = std::chrono::steady_clock::now();
   {
     Busy busy(Metric::kSealBusy);
-    while (std::chrono::steady_clock::now() - since < milliseconds(2)) continue;
+    spend(milliseconds(2));
+    busy.Pause();
+    uint64_t paused = Value(Metric::kSealBusy);
+    EXPECT_GE(paused - before, 2'000'000u);
+    spend(milliseconds(2));
+    EXPECT_EQ(Value(Metric::kSealBusy), paused);
+    busy.Resume();
+    spend(milliseconds(2));
   }
-  EXPECT_GE(Value(Metric::kSealBusy) - before, 1'000'000u);
+  EXPECT_GE(Value(Metric::kSealBusy) - before, 4'000'000u);
+  {
+    Busy busy(Metric::kSealBusy);
+    busy.Pause();
+    before = Value(Metric::kSealBusy);
+  }
+  EXPECT_EQ(Value(Metric::kSealBusy), before) << "ended in a pause";
 }
 
 }  // namespace

@@ -567,6 +567,7 @@ bool Kernel::full() const { return s_->full; }
 Metrics Kernel::metrics() const {
   Metrics m = s_->metrics;
   m.pending_bytes = s_->pending_bytes;
+  m.pending_commands = s_->pending_entries;
   m.in_flight = s_->flights.size();
   return m;
 }

@@ -150,7 +150,7 @@ using Effect = std::variant<WriteFrame, Apply, Reply, Log, Stopped>;
 
 struct Metrics {
   uint64_t waves = 0, entries = 0, wave_bytes = 0, overloaded = 0, saves = 0, full_retries = 0;
-  uint64_t commit_us_ewma = 0, pending_bytes = 0, in_flight = 0;
+  uint64_t commit_us_ewma = 0, pending_bytes = 0, pending_commands = 0, in_flight = 0;
 };
 
 class Kernel {

@@ -2,11 +2,20 @@
 
 #include <chrono>
 
+#include "seam/metrics.h"
+
 namespace holdfast::runtime {
 namespace {
 
+using seam::Metric;
+using seam::Metrics;
+using sync::MutexLock;
+using sync::ReaderLock;
+using sync::WriterLock;
+
 constexpr auto kSaveRetry = std::chrono::seconds(1);  // rule I1: a full provider is asked again each second
 constexpr size_t kSaveCacheBytes = 32u << 20;
+constexpr uint64_t kOrderSleepUsMax = 60'000'000;
 
 uint64_t NowUs() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
@@ -14,48 +23,47 @@ uint64_t NowUs() {
                                    .count());
 }
 
+session::WriteReply Refused(Code code) { return {code, {}, {}, kernel::Wait::kNone, 0}; }
+
 }  // namespace
 
 Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<store::OpenedStore> opened,
                const EngineOptions& options, crypto::Random& random, LogSink log)
     : storage_(storage),
       anchor_(anchor),
-      opened_(std::move(opened)),
       random_(random),
       log_(std::move(log)),
       nodes_(options.cache_bytes),
-      watches_(opened_->state->position().index) {
-  const journal::LogPosition& at = opened_->state->position();
+      watches_(opened->state->position().index),
+      store_(opened->secrets.store),
+      member_(opened->member),
+      term_(opened->term),
+      freshness_(opened->freshness.Line()),
+      pending_commands_max_(options.kernel.pending_commands_max),
+      chained_(opened->state->position()),
+      last_frame_(opened->frame),
+      writer_(std::move(opened->writer)),
+      state_(std::move(opened->state)),
+      secrets_(std::move(opened->secrets)),
+      chain_key_(secrets_.keys.chain),
+      deleted_(std::move(opened->deleted)),
+      leftovers_(std::move(opened->leftovers)),
+      placement_(opened->placement) {
+  LogIndex index = chained_.index;
   kernel_ = std::make_unique<kernel::Kernel>(
-      options.kernel, std::make_unique<consensus::SingleMember>(opened_->term, at.index), at.index,
-      opened_->next_frame);
-  chained_ = at;
-  last_frame_ = opened_->frame;
-  applied_ = committed_ = at.index;
-  applied_now_ = at.index.value;
-  versions_.push_back(opened_->state->CurrentView().base);
+      options.kernel, std::make_unique<consensus::SingleMember>(term_, index), index, opened->next_frame);
+  applied_ = committed_ = index;
+  applied_now_ = index.value;
+  versions_.push_back(state_->CurrentView().base);
 }
 
 Engine::~Engine() { HF_CHECK(threads_.empty()); }
 
 void Engine::Start() {
   threads_.emplace_back([this] { Order(); });
-  threads_.emplace_back([this] {
-    while (auto work = journal_queue_.Pop()) {
-      if (auto* write = std::get_if<kernel::WriteFrame>(&*work)) {
-        WriteFrame(*write);
-      } else {
-        auto& cut = std::get<CutJournal>(*work);
-        cut.done(opened_->writer->CutBelow(cut.below));
-      }
-    }
-  });
-  threads_.emplace_back([this] {
-    while (auto work = apply_queue_.Pop()) ApplyEntries(std::move(*work));
-  });
-  threads_.emplace_back([this] {
-    while (auto work = save_queue_.Pop()) RunSave(*work->first, work->second);
-  });
+  threads_.emplace_back([this] { WriteJournal(); });
+  threads_.emplace_back([this] { ApplyLog(); });
+  threads_.emplace_back([this] { SaveStates(); });
 }
 
 void Engine::BeginStop() {
@@ -67,34 +75,36 @@ void Engine::BeginStop() {
 Status Engine::Stop() {
   BeginStop();
   {
-    std::unique_lock lock(order_mutex_);
-    order_wake_.wait(lock, [&] { return stopped_ || fatal_ != 0; });
+    MutexLock lock(order_mutex_);
+    while (!stopped_ && fatal_ == 0) stopped_wake_.Wait(order_mutex_);
   }
   journal_queue_.Close();
   apply_queue_.Close();
   save_queue_.Close();
   {
-    std::lock_guard lock(order_mutex_);
+    MutexLock lock(order_mutex_);
     stopped_ = order_ends_ = true;
-    order_wake_.notify_all();
+    order_wake_.NotifyAll();
   }
   {
-    std::lock_guard lock(applied_mutex_);
-    applied_wake_.notify_all();
-    save_wake_.notify_all();
+    MutexLock lock(applied_mutex_);
+    applied_wake_.NotifyAll();
+    save_wake_.NotifyAll();
   }
   for (std::thread& t : threads_) t.join();
   threads_.clear();
   std::unordered_map<kernel::Ticket, session::WriteDone> unanswered;
   {
-    std::lock_guard lock(tickets_mutex_);
+    MutexLock lock(tickets_mutex_);
     unanswered.swap(tickets_);
   }
   Code why = fatal_ != 0 ? static_cast<Code>(fatal_.load()) : Code::kStopping;
-  for (auto& [ticket, done] : unanswered) done({why, {}, {}, kernel::Wait::kNone, 0});
+  for (auto& [ticket, done] : unanswered) done(Refused(why));
   if (fatal_ != 0) return static_cast<Code>(fatal_.load());
-  Status anchored = store::WriteAnchor(anchor_, opened_->secrets, opened_->state->position(),
-                                       opened_->state->CurrentView().base->manifest.save);
+  sync::Playing journal(journaling_);  // its thread has ended
+  MutexLock save_lock(save_mutex_);
+  SaveNumber save = CurrentView().base->manifest.save;
+  Status anchored = store::WriteAnchor(anchor_, secrets_, chained_, save);
   // Nothing else ends the ordering without one and is not fatal.
   return closing_written_ ? anchored : Status(Code::kFull);
 }
@@ -104,50 +114,62 @@ void Engine::Fatal(Code code) {
   if (!fatal_.compare_exchange_strong(none, static_cast<uint16_t>(code))) return;
   log_(code, 0, 0);
   {
-    std::lock_guard lock(order_mutex_);
-    order_wake_.notify_all();
+    MutexLock lock(order_mutex_);
+    stopped_wake_.NotifyAll();
   }
-  std::lock_guard lock(applied_mutex_);
-  applied_wake_.notify_all();
-  save_wake_.notify_all();
+  MutexLock lock(applied_mutex_);
+  applied_wake_.NotifyAll();
+  save_wake_.NotifyAll();
 }
 
 // -- ordering
 
 void Engine::Post(kernel::Event event) {
-  std::lock_guard lock(order_mutex_);
-  events_.push_back(std::move(event));
-  order_wake_.notify_all();
+  bool first = false;
+  {
+    MutexLock lock(order_mutex_);
+    first = events_.empty();
+    events_.push_back(std::move(event));
+  }
+  if (first) order_wake_.NotifyOne();  // it takes all there are
 }
 
 void Engine::Order() {
+  sync::Activity activity(sync::ActivityKind::kOrder);
+  sync::Playing role(ordering_);
   std::vector<kernel::Effect> effects;
   std::deque<kernel::Event> batch;
-  for (;;) {
-    {
-      std::unique_lock lock(order_mutex_);
-      metrics_ = kernel_->metrics();
-      full_ = kernel_->full();
-      committed_ = kernel_->committed();
-      if (events_.empty() && !order_ends_) {
-        uint64_t deadline = kernel_->NextDeadlineUs(), now = NowUs();
-        auto ready = [&] { return !events_.empty() || order_ends_; };
-        if (deadline == UINT64_MAX) {
-          order_wake_.wait(lock, ready);
-        } else if (deadline > now) {
-          order_wake_.wait_for(
-              lock, std::chrono::microseconds(std::min<uint64_t>(deadline - now, 60'000'000)), ready);
-        }
-      }
-      if (order_ends_ && events_.empty()) return;
-      batch.swap(events_);
-    }
+  while (TakeEvents(batch)) {
+    sync::Busy busy(Metric::kOrderBusy);
+    uint64_t now = NowUs();
     effects.clear();
-    if (batch.empty()) kernel_->Step(NowUs(), kernel::Tick{}, effects);
-    for (kernel::Event& e : batch) kernel_->Step(NowUs(), std::move(e), effects);
+    if (batch.empty()) batch.push_back(kernel::Tick{});
+    for (kernel::Event& e : batch) kernel_->Step(now, std::move(e), effects);
+    Metrics().Add(Metric::kOrderSteps, batch.size());
     batch.clear();
     Dispatch(effects);
   }
+}
+
+// Nothing in it: the kernel's own time has come. False: the end.
+bool Engine::TakeEvents(std::deque<kernel::Event>& batch) {
+  MutexLock lock(order_mutex_);
+  metrics_ = kernel_->metrics();
+  full_ = kernel_->full();
+  committed_ = kernel_->committed();
+  while (events_.empty() && !order_ends_) {
+    uint64_t deadline = kernel_->NextDeadlineUs(), now = NowUs();
+    if (deadline <= now) break;
+    if (deadline == UINT64_MAX) {
+      order_wake_.Wait(order_mutex_);
+    } else {
+      order_wake_.WaitFor(order_mutex_,
+                          std::chrono::microseconds(std::min(deadline - now, kOrderSleepUsMax)));
+    }
+  }
+  if (order_ends_ && events_.empty()) return false;
+  batch.swap(events_);
+  return true;
 }
 
 void Engine::Dispatch(std::vector<kernel::Effect>& effects) {
@@ -157,7 +179,7 @@ void Engine::Dispatch(std::vector<kernel::Effect>& effects) {
     } else if (auto* apply = std::get_if<kernel::Apply>(&effect)) {
       ToApply work{std::move(*apply), {}, {}};
       {
-        std::lock_guard lock(written_mutex_);
+        MutexLock lock(written_mutex_);
         auto it = written_.find(work.apply.frame.value);
         HF_CHECK(it != written_.end());
         work.frame = it->second.frame;
@@ -170,15 +192,15 @@ void Engine::Dispatch(std::vector<kernel::Effect>& effects) {
     } else if (auto* log = std::get_if<kernel::Log>(&effect)) {
       log_(log->code, log->a, log->b);
     } else {
-      std::lock_guard lock(order_mutex_);
+      MutexLock lock(order_mutex_);
       stopped_ = true;
-      order_wake_.notify_all();
+      stopped_wake_.NotifyAll();
     }
   }
 }
 
 kernel::Ticket Engine::Remember(session::WriteDone done) {
-  std::lock_guard lock(tickets_mutex_);
+  MutexLock lock(tickets_mutex_);
   kernel::Ticket ticket = next_ticket_++;
   tickets_.emplace(ticket, std::move(done));
   return ticket;
@@ -187,23 +209,37 @@ kernel::Ticket Engine::Remember(session::WriteDone done) {
 void Engine::Answer(kernel::Reply reply) {
   session::WriteDone done;
   {
-    std::lock_guard lock(tickets_mutex_);
+    MutexLock lock(tickets_mutex_);
     auto it = tickets_.find(reply.ticket);
     if (it == tickets_.end()) return;
     done = std::move(it->second);
     tickets_.erase(it);
   }
+  if (!reply.status && reply.status.code() == Code::kOverloaded) Metrics().Add(Metric::kRefusedCommands);
   done({reply.status, reply.term, reply.index, reply.reached, reply.detail});
 }
 
 void Engine::Submit(journal::EntryKind kind, Bytes payload, kernel::Wait wait, session::WriteDone done) {
-  if (uint16_t f = fatal_; f != 0) return done({static_cast<Code>(f), {}, {}, kernel::Wait::kNone, 0});
-  if (stopping_) return done({Code::kStopping, {}, {}, kernel::Wait::kNone, 0});
+  if (uint16_t f = fatal_; f != 0) return done(Refused(static_cast<Code>(f)));
+  if (stopping_) return done(Refused(Code::kStopping));
   kernel::Ticket ticket = Remember(std::move(done));
   Post(kernel::Submit{ticket, kind, std::move(payload), wait});
 }
 
 // -- journal
+
+void Engine::WriteJournal() {
+  sync::Activity activity(sync::ActivityKind::kJournal);
+  sync::Playing role(journaling_);
+  while (auto work = journal_queue_.Pop()) {
+    if (auto* write = std::get_if<kernel::WriteFrame>(&*work)) {
+      WriteFrame(*write);
+    } else {
+      auto& cut = std::get<CutJournal>(*work);
+      cut.done(writer_->CutBelow(cut.below));
+    }
+  }
+}
 
 void Engine::WriteFrame(const kernel::WriteFrame& write) {
   // After a frame that found no space, those behind it wait for it: the kernel gives all of them again, in
@@ -215,21 +251,23 @@ void Engine::WriteFrame(const kernel::WriteFrame& write) {
     if (done.code() != Code::kFull) Fatal(done.code());
     return Post(kernel::FrameFailed{write.number, done.code()});
   }
+  Metrics().Add(Metric::kWaves);
   last_frame_ = written.frame;
   if (!written.positions.empty()) chained_ = written.positions.back();
   {
-    std::lock_guard lock(written_mutex_);
+    MutexLock lock(written_mutex_);
     written_.emplace(write.number.value, std::move(written));
   }
   Post(kernel::FrameStable{write.number});
 }
 
-Status Engine::SealAndWrite(const kernel::WriteFrame& write, Written& written) {
+Result<journal::SealedFrame> Engine::Seal(const kernel::WriteFrame& write, Written& written) {
+  sync::Busy busy(Metric::kSealBusy);
   journal::Frame frame;
   frame.kind = write.kind;
   frame.number = write.number;
   frame.term = write.term;
-  frame.vote = opened_->member;
+  frame.vote = member_;
   frame.watermark = write.watermark;
   frame.before = last_frame_;
   frame.first_index = write.first_index;
@@ -238,47 +276,63 @@ Status Engine::SealAndWrite(const kernel::WriteFrame& write, Written& written) {
   journal::LogPosition at = chained_;
   written.positions.reserve(frame.entries.size());
   for (const journal::Entry& e : frame.entries) {
-    at = journal::Extend(opened_->secrets.keys.chain, at, e);
+    at = journal::Extend(chain_key_, at, e);
     written.positions.push_back(at);
   }
   seal::DomainKeys keys;
   Epoch epoch;
   {
-    std::shared_lock lock(state_lock_);
-    epoch = opened_->state->keyring().current_epoch();
-    HF_TRY(keys, opened_->state->keyring().JournalKeys(epoch));
+    ReaderLock lock(state_lock_);
+    epoch = state_->keyring().current_epoch();
+    HF_TRY(keys, state_->keyring().JournalKeys(epoch));
   }
-  journal::SealedFrame sealed =
-      journal::SealFrame({opened_->secrets.store, opened_->member}, keys, epoch, frame, random_);
+  journal::SealedFrame sealed = journal::SealFrame({store_, member_}, keys, epoch, frame, random_);
   written.frame = {frame.number, sealed.digest};
-  std::lock_guard writing(write_mutex_);
-  if (frame.kind == journal::FrameKind::kClosing) {
-    HF_TRY_VOID(opened_->writer->Close(frame.number, sealed));
+  return sealed;
+}
+
+Status Engine::SealAndWrite(const kernel::WriteFrame& write, Written& written) {
+  HF_TRY(journal::SealedFrame sealed, Seal(write, written));
+  MutexLock writing(write_mutex_);
+  if (write.kind == journal::FrameKind::kClosing) {
+    HF_TRY_VOID(writer_->Close(write.number, sealed));
     closing_written_ = true;
     return Ok();
   }
-  return opened_->writer->Write(frame.number, sealed);
+  return writer_->Write(write.number, sealed);
 }
 
 // -- applier
 
+void Engine::ApplyLog() {
+  sync::Activity activity(sync::ActivityKind::kApply);
+  sync::Playing role(applying_);
+  while (auto work = apply_queue_.Pop()) ApplyEntries(std::move(*work));
+}
+
+// The save before a save point must be done (D1: in order, never merged).
+Status Engine::WaitForRunningSave(sync::Busy& busy) {
+  busy.Pause();
+  MutexLock lock(applied_mutex_);
+  while (saving_ && fatal_ == 0) save_wake_.Wait(applied_mutex_);
+  busy.Resume();
+  if (fatal_ != 0) return static_cast<Code>(fatal_.load());
+  return Ok();
+}
+
 Status Engine::ApplyOne(const journal::Entry& entry, const journal::LogPosition& at,
-                        const journal::FramePosition& frame, store::Outcome& outcome) {
+                        const journal::FramePosition& frame, sync::Busy& busy, store::Outcome& outcome) {
+  bool save_point = entry.kind == journal::EntryKind::kSavePoint;
+  if (save_point) HF_TRY_VOID(WaitForRunningSave(busy));
   store::View view = CurrentView();
   ReaderNodes nodes(storage_, view.base, nodes_);
-  HF_TRY(store::State::Prepared prepared, opened_->state->Prepare(entry, view, nodes));
-  if (entry.kind ==
-      journal::EntryKind::kSavePoint) {  // the save before it must be done (D1: in order, never merged)
-    std::unique_lock lock(applied_mutex_);
-    save_wake_.wait(lock, [&] { return !saving_ || fatal_ != 0; });
-    if (fatal_ != 0) return static_cast<Code>(fatal_.load());
-  }
+  HF_TRY(store::State::Prepared prepared, StateOfApplier().Prepare(entry, view, nodes));
   std::vector<store::Change> changes;
   const store::SavePoint* save = nullptr;
   {
-    std::unique_lock lock(state_lock_);
-    outcome = opened_->state->Commit(prepared, at, &changes);
-    save = entry.kind == journal::EntryKind::kSavePoint ? opened_->state->saving() : nullptr;
+    WriterLock lock(state_lock_);
+    outcome = state_->Commit(prepared, at, &changes);
+    if (save_point) save = state_->saving();
   }
   watches_.Publish(at.index, changes);
   if (entry.kind == journal::EntryKind::kDropTable && outcome.ok()) {
@@ -286,11 +340,11 @@ Status Engine::ApplyOne(const journal::Entry& entry, const journal::LogPosition&
     if (drop) watches_.DropTable(drop->table);
   }
   {
-    std::lock_guard lock(applied_mutex_);
+    MutexLock lock(applied_mutex_);
     applied_ = at.index;
     applied_now_.store(at.index.value, std::memory_order_release);
     if (save != nullptr) saving_ = true;
-    applied_wake_.notify_all();
+    applied_wake_.NotifyAll();
   }
   if (save != nullptr) save_queue_.Push({save, frame});
   return Ok();
@@ -298,36 +352,42 @@ Status Engine::ApplyOne(const journal::Entry& entry, const journal::LogPosition&
 
 void Engine::ApplyEntries(ToApply work) {
   kernel::Applied applied;
-  for (size_t i = 0; i < work.apply.entries->size(); ++i) {
-    store::Outcome outcome;
-    Status done = fatal_ != 0 ? Status(static_cast<Code>(fatal_.load()))
-                              : ApplyOne((*work.apply.entries)[i], work.positions[i], work.frame, outcome);
-    // Storage that cannot be read stops applying here for good: going on would skip an entry. Waiters hear
-    // why.
-    if (!done) Fatal(done.code());
-    applied.index = work.positions[i].index;
-    kernel::Ticket ticket = work.apply.tickets[i];
-    if (ticket != 0) {
+  {
+    sync::Busy busy(Metric::kApplyBusy);
+    for (size_t i = 0; i < work.apply.entries->size(); ++i) {
+      store::Outcome outcome;
+      Status done = fatal_ != 0
+                        ? Status(static_cast<Code>(fatal_.load()))
+                        : ApplyOne((*work.apply.entries)[i], work.positions[i], work.frame, busy, outcome);
+      // Storage that cannot be read stops applying here for good: going on would skip an entry. Waiters hear
+      // why.
+      if (!done) Fatal(done.code());
+      applied.index = work.positions[i].index;
+      kernel::Ticket ticket = work.apply.tickets[i];
+      if (ticket == 0) continue;
       Status status = !done ? done : (outcome.ok() ? Ok() : Status(outcome.code));
       applied.outcomes.push_back({ticket, status, outcome.detail});
     }
-  }
-  {
-    std::shared_lock lock(state_lock_);
-    applied.dirty_bytes = opened_->state->dirty_bytes();
+    ReaderLock lock(state_lock_);
+    applied.dirty_bytes = state_->dirty_bytes();
   }
   Post(std::move(applied));
 }
 
 // -- saver
 
+void Engine::SaveStates() {
+  sync::Activity activity(sync::ActivityKind::kSave);
+  while (auto work = save_queue_.Pop()) RunSave(*work->first, work->second);
+}
+
 store::View Engine::CurrentView() {
-  std::shared_lock lock(state_lock_);
-  return opened_->state->CurrentView();
+  ReaderLock lock(state_lock_);
+  return state_->CurrentView();
 }
 
 std::vector<store::VersionPtr> Engine::PinnedVersions(const store::VersionPtr& newest) {
-  std::lock_guard lock(versions_mutex_);
+  MutexLock lock(versions_mutex_);
   std::vector<store::VersionPtr> pinned;
   for (auto it = versions_.begin(); it != versions_.end();) {
     store::VersionPtr v = it->lock();
@@ -344,72 +404,82 @@ std::vector<store::VersionPtr> Engine::PinnedVersions(const store::VersionPtr& n
 Status Engine::SaveOnce(const store::SavePoint& point, journal::FramePosition frame,
                         store::VersionPtr& version) {
   store::NodeCache cache(kSaveCacheBytes);
-  HF_TRY(version, store::RunSave({storage_, opened_->secrets, random_, cache, point, frame, opened_->deleted,
-                                  opened_->leftovers, opened_->placement}));
+  HF_TRY(version, store::RunSave(
+                      {storage_, secrets_, random_, cache, point, frame, deleted_, leftovers_, placement_}));
   return Ok();
+}
+
+// The journal thread cuts it, between two frames.
+Status Engine::CutJournalBelow(FrameNumber below) {
+  struct Answer {
+    sync::Mutex mutex{sync::LockName::kSave};
+    sync::CondVar wake;
+    std::optional<Status> status HF_GUARDED_BY(mutex);
+  } answer;
+  bool queued = journal_queue_.Push(CutJournal{below, [&answer](Status s) {
+                                                 MutexLock lock(answer.mutex);
+                                                 answer.status = s;
+                                                 answer.wake.NotifyOne();
+                                               }});
+  if (!queued) return Code::kStopping;
+  MutexLock lock(answer.mutex);
+  while (!answer.status) answer.wake.Wait(answer.mutex);
+  return *answer.status;
 }
 
 // Root -> barrier -> anchor -> deletes (F2). Nothing here can undo the save; what fails is tried at the next
 // one.
 Status Engine::AfterSave(const store::SavePoint& point, const store::VersionPtr& version) {
-  HF_TRY_VOID(store::WriteAnchor(anchor_, opened_->secrets, point.position, version->manifest.save));
+  HF_TRY_VOID(store::WriteAnchor(anchor_, secrets_, point.position, version->manifest.save));
   SaveNumber older(version->manifest.save.value - 1);
   HF_TRY(std::vector<uint32_t> deleted,
          store::DeleteCondemned(storage_, *version, older, PinnedVersions(version)));
-  std::mutex m;
-  std::condition_variable wake;
-  std::optional<Status> cut;
-  bool queued = journal_queue_.Push(CutJournal{point.base->manifest.frame.number, [&](Status s) {
-                                                 std::lock_guard lock(m);
-                                                 cut = s;
-                                                 wake.notify_one();
-                                               }});
-  if (!queued) return Code::kStopping;
-  {
-    std::unique_lock lock(m);
-    wake.wait(lock, [&] { return cut.has_value(); });
-  }
-  HF_TRY_VOID(std::move(*cut));
+  HF_TRY_VOID(CutJournalBelow(point.base->manifest.frame.number));
   HF_TRY_VOID(storage_.Barrier());
-  std::erase_if(opened_->deleted, [&](uint32_t n) { return !version->manifest.segments.contains(n); });
-  opened_->deleted.insert(deleted.begin(), deleted.end());
+  std::erase_if(deleted_, [&](uint32_t n) { return !version->manifest.segments.contains(n); });
+  deleted_.insert(deleted.begin(), deleted.end());
   return Ok();
 }
 
 void Engine::RunSave(const store::SavePoint& point, journal::FramePosition frame) {
-  std::unique_lock save_lock(save_mutex_);
+  MutexLock save_lock(save_mutex_);
   store::VersionPtr version;
   Status done;
   for (;;) {
     done = SaveOnce(point, frame, version);
     if (done || done.code() != Code::kFull || stopping_) break;
     log_(Code::kFull, point.position.index.value, 0);
-    std::unique_lock lock(applied_mutex_);
-    save_wake_.wait_for(lock, kSaveRetry, [&] { return stopping_.load(); });
+    MutexLock lock(applied_mutex_);
+    auto again = std::chrono::steady_clock::now() + kSaveRetry;
+    while (!stopping_ && save_wake_.WaitUntil(applied_mutex_, again)) continue;
   }
   if (done) {
     Status after = AfterSave(point, version);
     if (!after) log_(after.code(), point.position.index.value, 1);
-    LogIndex index = point.position.index;
-    {
-      std::lock_guard lock(versions_mutex_);
-      versions_.push_back(version);
-    }
-    {
-      std::unique_lock lock(state_lock_);
-      opened_->state->SaveDone(version);
-    }
-    {
-      std::lock_guard lock(applied_mutex_);
-      saving_ = false;
-      save_wake_.notify_all();
-    }
-    BoundPins();
-    Post(kernel::SaveFinished{index, Ok()});
-    return;
+    return SaveDone(point, version);
   }
   if (done.code() != Code::kFull) Fatal(done.code());
   Post(kernel::SaveFinished{point.position.index, done});
+}
+
+void Engine::SaveDone(const store::SavePoint& point, const store::VersionPtr& version) {
+  Metrics().Add(Metric::kSaves);
+  LogIndex index = point.position.index;  // the point goes with the lock
+  {
+    MutexLock lock(versions_mutex_);
+    versions_.push_back(version);
+  }
+  {
+    WriterLock lock(state_lock_);
+    state_->SaveDone(version);
+  }
+  {
+    MutexLock lock(applied_mutex_);
+    saving_ = false;
+    save_wake_.NotifyAll();
+  }
+  BoundPins();
+  Post(kernel::SaveFinished{index, Ok()});
 }
 
 }  // namespace holdfast::runtime

@@ -15,10 +15,7 @@
 #define HOLDFAST_CORE_RUNTIME_ENGINE_H_
 
 #include <atomic>
-#include <condition_variable>
 #include <list>
-#include <mutex>
-#include <shared_mutex>
 #include <thread>
 
 #include "core/runtime/channel_storage.h"
@@ -28,6 +25,8 @@
 #include "core/session/backend.h"
 #include "core/store/opener.h"
 #include "core/store/verify.h"
+#include "sync/activity.h"
+#include "sync/mutex.h"
 
 namespace holdfast::runtime {
 
@@ -56,7 +55,10 @@ class Engine : public session::Backend {
   void
   BoundPins();  // ends the oldest snapshots while they alone keep more than limits::kPinnedOverlayBytesMax
   void ExpirePins();  // now and then: ends snapshots that are too old
+  // Before anybody asks for a status.
   void set_connections(std::function<uint64_t()> count) { connections_ = std::move(count); }
+  // Bits of seam/isolation.def that are in force: for the status. Any thread.
+  void set_isolation(uint32_t bits) { isolation_ = bits; }
 
   Result<TableId> FindTable(std::string_view name) override;
   std::vector<session::TableInfo> ListTables() override;
@@ -73,6 +75,7 @@ class Engine : public session::Backend {
                                                      std::function<void()> ready) override;
   void SaveState(session::WriteDone done) override;
   session::StoreStatus Status_() override;
+  void SampleMetrics() override;
   Status Verify(bool require_fresh, const std::function<void(const std::string& line)>& line) override;
   Status ChangePassphrase(SecretBytes old_passphrase, SecretBytes new_passphrase) override;
   Result<std::optional<Bytes>> GetSystem(std::string_view key) override;
@@ -100,22 +103,35 @@ class Engine : public session::Backend {
 
   // ordering
   void Order();
+  bool TakeEvents(std::deque<kernel::Event>& batch) HF_REQUIRES(ordering_);
   void Post(kernel::Event event);
   void Submit(journal::EntryKind kind, Bytes payload, kernel::Wait wait, session::WriteDone done);
   kernel::Ticket Remember(session::WriteDone done);
   void Dispatch(std::vector<kernel::Effect>& effects);
   void Answer(kernel::Reply reply);
   // journal
-  void WriteFrame(const kernel::WriteFrame& write);
-  Status SealAndWrite(const kernel::WriteFrame& write, Written& written);
+  void WriteJournal();
+  void WriteFrame(const kernel::WriteFrame& write) HF_REQUIRES(journaling_);
+  Status SealAndWrite(const kernel::WriteFrame& write, Written& written) HF_REQUIRES(journaling_);
+  Result<journal::SealedFrame> Seal(const kernel::WriteFrame& write, Written& written)
+      HF_REQUIRES(journaling_);
   // applier
-  void ApplyEntries(ToApply work);
+  void ApplyLog();
+  void ApplyEntries(ToApply work) HF_REQUIRES(applying_);
   Status ApplyOne(const journal::Entry& entry, const journal::LogPosition& at,
-                  const journal::FramePosition& frame, store::Outcome& outcome);
+                  const journal::FramePosition& frame, sync::Busy& busy, store::Outcome& outcome)
+      HF_REQUIRES(applying_);
+  Status WaitForRunningSave(sync::Busy& busy);
+  // Without the lock: Prepare reads what the applier alone changes, and its view was taken under the lock.
+  store::State& StateOfApplier() HF_REQUIRES(applying_) HF_NO_THREAD_SAFETY_ANALYSIS { return *state_; }
   // saver
-  void RunSave(const store::SavePoint& point, journal::FramePosition frame);
-  Status SaveOnce(const store::SavePoint& point, journal::FramePosition frame, store::VersionPtr& version);
-  Status AfterSave(const store::SavePoint& point, const store::VersionPtr& version);
+  void SaveStates();
+  void RunSave(const store::SavePoint& point, journal::FramePosition frame) HF_EXCLUDES(save_mutex_);
+  Status SaveOnce(const store::SavePoint& point, journal::FramePosition frame, store::VersionPtr& version)
+      HF_REQUIRES(save_mutex_);
+  Status AfterSave(const store::SavePoint& point, const store::VersionPtr& version) HF_REQUIRES(save_mutex_);
+  Status CutJournalBelow(FrameNumber below);
+  void SaveDone(const store::SavePoint& point, const store::VersionPtr& version);
   std::vector<store::VersionPtr> PinnedVersions(const store::VersionPtr& newest);
 
   store::View CurrentView();
@@ -127,46 +143,68 @@ class Engine : public session::Backend {
   Status SaveAndWait();
 
   seam::Storage& storage_;
-  seam::Storage* anchor_;
-  std::unique_ptr<store::OpenedStore> opened_;
+  seam::Storage* const anchor_;
   crypto::Random& random_;
-  LogSink log_;
+  const LogSink log_;
   SharedNodes nodes_;
   WatchHub watches_;
   std::function<uint64_t()> connections_;
+  std::atomic<uint32_t> isolation_{0};
 
-  std::mutex order_mutex_;
-  std::condition_variable order_wake_;
-  std::deque<kernel::Event> events_;
-  std::unique_ptr<kernel::Kernel> kernel_;  // the ordering thread's
-  kernel::Metrics metrics_;                 // copies, under order_mutex_
-  bool full_ = false, stopped_ = false;
-  bool order_ends_ = false;  // not with stopped_: until nobody calls any more, each is answered
-  LogIndex committed_;
+  // What opening gave and nothing changes; the rest of it stands with its locks.
+  const StoreId store_;
+  const MemberId member_;
+  const Term term_;
+  const std::string freshness_;
+  const size_t pending_commands_max_;
 
-  std::mutex tickets_mutex_;
-  std::unordered_map<kernel::Ticket, session::WriteDone> tickets_;
-  kernel::Ticket next_ticket_ = 1;
+  const sync::Role ordering_{}, journaling_{}, applying_{};  // of one thread each
 
-  std::mutex written_mutex_;
-  std::unordered_map<uint64_t, Written> written_;  // by frame, until applied
-  journal::LogPosition chained_;                   // the journal thread's
-  journal::FramePosition last_frame_;
-  bool closing_written_ = false;
+  sync::Mutex order_mutex_{sync::LockName::kOrder};
+  sync::CondVar order_wake_, stopped_wake_;
+  std::deque<kernel::Event> events_ HF_GUARDED_BY(order_mutex_);
+  std::unique_ptr<kernel::Kernel> kernel_ HF_PT_GUARDED_BY(ordering_);
+  kernel::Metrics metrics_ HF_GUARDED_BY(order_mutex_);  // the kernel's, for others; so are these two
+  bool full_ HF_GUARDED_BY(order_mutex_) = false;
+  LogIndex committed_ HF_GUARDED_BY(order_mutex_);
+  bool stopped_ HF_GUARDED_BY(order_mutex_) = false;
+  // Not with stopped_: until nobody calls any more, each is answered.
+  bool order_ends_ HF_GUARDED_BY(order_mutex_) = false;
 
-  std::shared_mutex state_lock_;
-  std::mutex applied_mutex_;
-  std::condition_variable applied_wake_, save_wake_;
-  LogIndex applied_;
+  sync::Mutex tickets_mutex_{sync::LockName::kOrder};
+  std::unordered_map<kernel::Ticket, session::WriteDone> tickets_ HF_GUARDED_BY(tickets_mutex_);
+  kernel::Ticket next_ticket_ HF_GUARDED_BY(tickets_mutex_) = 1;
+
+  sync::Mutex written_mutex_{sync::LockName::kOrder};
+  std::unordered_map<uint64_t, Written> written_ HF_GUARDED_BY(written_mutex_);  // by frame, until applied
+  journal::LogPosition chained_ HF_GUARDED_BY(journaling_);
+  journal::FramePosition last_frame_ HF_GUARDED_BY(journaling_);
+  bool closing_written_ HF_GUARDED_BY(journaling_) = false;
+  const std::unique_ptr<journal::JournalWriter> writer_ HF_PT_GUARDED_BY(journaling_);
+
+  sync::SharedMutex state_lock_{sync::LockName::kState};
+  const std::unique_ptr<store::State> state_ HF_PT_GUARDED_BY(state_lock_);
+
+  sync::Mutex applied_mutex_{sync::LockName::kState};
+  sync::CondVar applied_wake_, save_wake_;
+  LogIndex applied_ HF_GUARDED_BY(applied_mutex_);
   std::atomic<uint64_t> applied_now_{0};  // the same, for who only looks
-  bool saving_ = false;
+  bool saving_ HF_GUARDED_BY(applied_mutex_) = false;
 
-  std::mutex write_mutex_;  // while a frame is being written; verify holds it to read the journal
-  std::mutex save_mutex_;   // slots, unlockers record and the set of deleted segments
-  std::mutex versions_mutex_;
-  std::list<std::weak_ptr<const store::TreeVersion>> versions_;
-  std::mutex pins_mutex_;
-  std::list<std::shared_ptr<Pin>> pins_;
+  // While a frame is being written; verify holds it to read the journal.
+  sync::Mutex write_mutex_{sync::LockName::kWrite};
+
+  sync::Mutex save_mutex_{sync::LockName::kSave};          // around saves and verify: slots stand still
+  store::Secrets secrets_ HF_GUARDED_BY(save_mutex_);      // its record of unlockers changes
+  const Key& chain_key_;                                   // of secrets_, and never changes
+  std::set<uint32_t> deleted_ HF_GUARDED_BY(save_mutex_);  // segments whose delete is confirmed
+  std::vector<std::string> leftovers_ HF_GUARDED_BY(save_mutex_);  // of a save that failed
+  const store::Placement placement_;
+
+  sync::Mutex versions_mutex_{sync::LockName::kSave};
+  std::list<std::weak_ptr<const store::TreeVersion>> versions_ HF_GUARDED_BY(versions_mutex_);
+  sync::Mutex pins_mutex_{sync::LockName::kState};
+  std::list<std::shared_ptr<Pin>> pins_ HF_GUARDED_BY(pins_mutex_);
 
   std::atomic<uint16_t> fatal_{0};
   std::atomic<bool> stopping_{false};

@@ -3,9 +3,13 @@
 #include <set>
 
 #include "core/runtime/engine.h"
+#include "seam/metrics.h"
 
 namespace holdfast::runtime {
 namespace {
+
+using sync::MutexLock;
+using sync::ReaderLock;
 
 constexpr uint64_t kSaveWaitMs = 600'000;
 
@@ -39,9 +43,10 @@ uint64_t SteadyMs() {
 
 // A view that can end before its owner lets go of it.
 struct Engine::Pin {
-  std::mutex mutex;
-  std::optional<store::View> view;
-  uint64_t since_ms = 0;
+  Pin(store::View v, uint64_t now_ms) : since_ms(now_ms), view(std::move(v)) {}
+  const uint64_t since_ms;
+  sync::Mutex mutex{sync::LockName::kState};
+  std::optional<store::View> view HF_GUARDED_BY(mutex);
 };
 
 class Engine::PinnedSnapshot : public session::Snapshot {
@@ -49,7 +54,7 @@ class Engine::PinnedSnapshot : public session::Snapshot {
   PinnedSnapshot(Engine& engine, std::shared_ptr<Pin> pin, LogIndex index)
       : engine_(engine), pin_(std::move(pin)), index_(index) {}
   ~PinnedSnapshot() override {
-    std::lock_guard lock(engine_.pins_mutex_);
+    MutexLock lock(engine_.pins_mutex_);
     engine_.pins_.remove(pin_);
   }
   LogIndex index() const override { return index_; }
@@ -65,7 +70,7 @@ class Engine::PinnedSnapshot : public session::Snapshot {
 
  private:
   Result<store::View> View() {
-    std::lock_guard lock(pin_->mutex);
+    MutexLock lock(pin_->mutex);
     if (!pin_->view) return Code::kSnapshotTooOld;
     return *pin_->view;
   }
@@ -77,18 +82,22 @@ class Engine::PinnedSnapshot : public session::Snapshot {
 // -- reading
 
 Status Engine::WaitApplied(LogIndex at_least, uint64_t timeout_ms) {
-  std::unique_lock lock(applied_mutex_);
-  auto there = [&] { return applied_ >= at_least || stopping_ || fatal_ != 0; };
-  bool done = applied_wake_.wait_for(
-      lock, std::chrono::milliseconds(std::min<uint64_t>(timeout_ms, 3'600'000)), there);
+  if (applied_now_.load(std::memory_order_acquire) >= at_least.value) return Ok();
+  auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(std::min<uint64_t>(timeout_ms, 3'600'000));
+  MutexLock lock(applied_mutex_);
+  bool in_time = true;
+  while (applied_ < at_least && !stopping_ && fatal_ == 0 && in_time) {
+    in_time = applied_wake_.WaitUntil(applied_mutex_, deadline);
+  }
   if (applied_ >= at_least) return Ok();
-  if (!done) return Code::kDeadline;
-  return fatal_ != 0 ? static_cast<Code>(fatal_.load()) : Code::kStopping;
+  if (fatal_ != 0) return static_cast<Code>(fatal_.load());
+  return stopping_ ? Code::kStopping : Code::kDeadline;
 }
 
 Result<std::optional<Bytes>> Engine::GetFrom(const store::View& view, const TableId& table, ByteView key) {
   {
-    std::shared_lock lock(state_lock_);
+    ReaderLock lock(state_lock_);
     if (auto hit = view.OverlayGet(table, key)) {
       if (hit->erased) return std::optional<Bytes>();
       return std::optional<Bytes>(ToBytes(hit->value));
@@ -111,7 +120,7 @@ Result<std::vector<session::Row>> Engine::ScanView(const store::View& view, cons
   constexpr size_t kRowsPerLock = 64;
   ReaderNodes nodes(storage_, view.base, nodes_);
   std::vector<session::Row> rows;
-  std::shared_lock lock(state_lock_);
+  ReaderLock lock(state_lock_);
   tree::MergedCursor cursor = view.Scan(table);
   if (!reverse)
     cursor.SeekTo(from);
@@ -122,15 +131,15 @@ Result<std::vector<session::Row>> Engine::ScanView(const store::View& view, cons
   size_t bytes = 0;
   for (size_t steps = 0; rows.size() < max_rows && bytes < max_bytes; ++steps) {
     if (steps % kRowsPerLock == kRowsPerLock - 1) {  // let the applier in
-      lock.unlock();
-      lock.lock();
+      lock.Unlock();
+      lock.Lock();
     }
     auto step = reverse ? cursor.Prev(nodes) : cursor.Next(nodes);
     if (step.failed()) return step.error();
     if (step.needs()) {
-      lock.unlock();
+      lock.Unlock();
       HF_TRY_VOID(nodes.Fetch(step.need()));
-      lock.lock();
+      lock.Lock();
       continue;
     }
     if (!step.value()) break;
@@ -138,9 +147,9 @@ Result<std::vector<session::Row>> Engine::ScanView(const store::View& view, cons
     if (reverse ? Compare(row.key, from) < 0 : (!until.empty() && Compare(row.key, until) >= 0)) break;
     session::Row out;
     if (row.stored && row.stored->value.is_blob) {
-      lock.unlock();
+      lock.Unlock();
       HF_TRY(out.value, store::RowValue(row, nodes));
-      lock.lock();
+      lock.Lock();
     } else {
       out.value = row.stored ? ToBytes(row.stored->value.inline_bytes) : std::move(row.bytes);
     }
@@ -153,12 +162,11 @@ Result<std::vector<session::Row>> Engine::ScanView(const store::View& view, cons
 
 Result<std::unique_ptr<session::Snapshot>> Engine::TakeSnapshot(LogIndex at_least, uint64_t timeout_ms) {
   HF_TRY_VOID(WaitApplied(at_least, timeout_ms));
-  auto pin = std::make_shared<Pin>();
-  pin->view = CurrentView();
-  pin->since_ms = SteadyMs();
-  LogIndex index = pin->view->at;
+  store::View view = CurrentView();
+  LogIndex index = view.at;
+  auto pin = std::make_shared<Pin>(std::move(view), SteadyMs());
   {
-    std::lock_guard lock(pins_mutex_);
+    MutexLock lock(pins_mutex_);
     if (pins_.size() >= limits::kPinsMax) return Code::kTooManyPins;
     pins_.push_back(pin);
   }
@@ -167,26 +175,27 @@ Result<std::unique_ptr<session::Snapshot>> Engine::TakeSnapshot(LogIndex at_leas
 
 void Engine::ExpirePins() {
   uint64_t now = SteadyMs();
-  std::lock_guard lock(pins_mutex_);
+  MutexLock lock(pins_mutex_);
   for (const std::shared_ptr<Pin>& pin : pins_) {
-    std::lock_guard pin_lock(pin->mutex);
+    MutexLock pin_lock(pin->mutex);
     if (now - pin->since_ms > limits::kPinMillisecondsMax) pin->view.reset();
   }
 }
 
 void Engine::BoundPins() {
   store::View now = CurrentView();
-  std::lock_guard lock(pins_mutex_);
+  MutexLock lock(pins_mutex_);
   // Newest first, so that what is over the bound is kept by the oldest alone.
   std::set<const tree::Overlay*> counted{now.active.get(), now.frozen.get(), nullptr};
   size_t bytes = 0;
   for (auto it = pins_.rbegin(); it != pins_.rend(); ++it) {
-    std::lock_guard pin_lock((*it)->mutex);
-    if (!(*it)->view) continue;
-    for (const tree::Overlay* o : {(*it)->view->active.get(), (*it)->view->frozen.get()}) {
+    Pin& pin = **it;
+    MutexLock pin_lock(pin.mutex);
+    if (!pin.view) continue;
+    for (const tree::Overlay* o : {pin.view->active.get(), pin.view->frozen.get()}) {
       if (counted.insert(o).second) bytes += o->memory_bytes();
     }
-    if (bytes > limits::kPinnedOverlayBytesMax) (*it)->view.reset();
+    if (bytes > limits::kPinnedOverlayBytesMax) pin.view.reset();
   }
 }
 
@@ -198,16 +207,16 @@ Result<std::unique_ptr<session::Watch>> Engine::StartWatch(const TableId& table,
 // -- tables and writing
 
 Result<TableId> Engine::FindTable(std::string_view name) {
-  std::shared_lock lock(state_lock_);
-  const store::Table* table = opened_->state->FindTable(name);
+  ReaderLock lock(state_lock_);
+  const store::Table* table = state_->FindTable(name);
   if (table == nullptr) return Code::kNoTable;
   return table->id;
 }
 
 std::vector<session::TableInfo> Engine::ListTables() {
   std::vector<session::TableInfo> tables;
-  std::shared_lock lock(state_lock_);
-  for (const auto& [id, t] : opened_->state->tables()) {
+  ReaderLock lock(state_lock_);
+  for (const auto& [id, t] : state_->tables()) {
     if (!store::IsSystemTable(id)) tables.push_back({id, t.descriptor, t.root.rows});
   }
   return tables;
@@ -221,8 +230,8 @@ void Engine::CreateTable(const tree::Descriptor& descriptor, session::WriteDone 
   if (FindTable(name)) return done(Refused(Code::kTableExists));
   Epoch epoch;
   {
-    std::shared_lock lock(state_lock_);
-    epoch = opened_->state->keyring().current_epoch();
+    ReaderLock lock(state_lock_);
+    epoch = state_->keyring().current_epoch();
   }
   kernel::CreateTable command{random_.NewId<TableId>(), epoch, random_.NewKey(), descriptor.Encode()};
   Submit(journal::EntryKind::kCreateTable, kernel::Encode(command), kernel::Wait::kDurable, std::move(done));
@@ -270,43 +279,43 @@ void Engine::SaveState(session::WriteDone done) {
 
 Status Engine::SaveAndWait() {
   struct Answer {
-    std::mutex mutex;
-    std::condition_variable wake;
-    std::optional<Status> status;
+    sync::Mutex mutex{sync::LockName::kSave};
+    sync::CondVar wake;
+    std::optional<Status> status HF_GUARDED_BY(mutex);
   };
   auto answer = std::make_shared<Answer>();  // the answer may come after we have stopped waiting
   SaveState([answer](const session::WriteReply& r) {
-    std::lock_guard lock(answer->mutex);
+    MutexLock lock(answer->mutex);
     answer->status = r.status;
-    answer->wake.notify_one();
+    answer->wake.NotifyOne();
   });
-  std::unique_lock lock(answer->mutex);
-  bool done = answer->wake.wait_for(lock, std::chrono::milliseconds(kSaveWaitMs),
-                                    [&] { return answer->status.has_value(); });
-  return done ? *answer->status : Status(Code::kDeadline);
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kSaveWaitMs);
+  MutexLock lock(answer->mutex);
+  while (!answer->status && answer->wake.WaitUntil(answer->mutex, deadline)) continue;
+  return answer->status ? *answer->status : Status(Code::kDeadline);
 }
 
 session::StoreStatus Engine::Status_() {
   session::StoreStatus s;
-  s.store = opened_->secrets.store;
-  s.member = opened_->member;
-  s.term = opened_->term;
+  s.store = store_;
+  s.member = member_;
+  s.term = term_;
   {
-    std::lock_guard lock(order_mutex_);
+    MutexLock lock(order_mutex_);
     s.kernel = metrics_;
     s.full = full_;
     s.committed = committed_;
   }
   {
-    std::lock_guard lock(applied_mutex_);
+    MutexLock lock(applied_mutex_);
     s.applied = applied_;
   }
   {
-    std::shared_lock lock(state_lock_);
-    const store::Manifest& m = opened_->state->CurrentView().base->manifest;
+    ReaderLock lock(state_lock_);
+    const store::Manifest& m = state_->CurrentView().base->manifest;
     s.saved = m.root.position.index;
     s.save = m.save;
-    s.dirty_bytes = opened_->state->dirty_bytes();
+    s.dirty_bytes = state_->dirty_bytes();
     for (const auto& [number, segment] : m.segments) {
       ++s.segments;
       s.segment_bytes += segment.size;
@@ -317,16 +326,49 @@ session::StoreStatus Engine::Status_() {
   s.cache_bytes_max = nodes_.bytes_max();
   if (connections_) s.connections = connections_();
   s.failed = static_cast<Code>(fatal_.load());
-  s.freshness = opened_->freshness.Line();
+  s.freshness = freshness_;
+  s.isolation = isolation_;
   return s;
 }
 
+void Engine::SampleMetrics() {
+  using seam::Metric;
+  seam::MetricSet& m = seam::Metrics();
+  {
+    MutexLock lock(order_mutex_);
+    m.Set(Metric::kCommittedIndex, committed_.value);
+    m.Set(Metric::kPendingCommands, metrics_.pending_commands);
+  }
+  {
+    ReaderLock lock(state_lock_);
+    m.Set(Metric::kSavedIndex, state_->CurrentView().base->manifest.root.position.index.value);
+    m.Set(Metric::kDirtyBytes, state_->dirty_bytes());
+  }
+  m.Set(Metric::kPendingCommandsMax, pending_commands_max_);
+  m.Set(Metric::kAppliedIndex, AppliedIndex().value);
+  m.Set(Metric::kCacheBytes, nodes_.memory_bytes());
+  if (connections_) m.Set(Metric::kConnections, connections_());
+  m.Set(Metric::kConnectionsMax, limits::kConnectionsMax);
+  m.Set(Metric::kPeerBytesQueuedMax, limits::kPeerBytesQueuedMax);
+  SecretMemoryUse secrets = SecretMemoryNow();
+  m.Set(Metric::kSecretBytes, secrets.used);
+  m.Set(Metric::kSecretBytesMax, secrets.bytes);
+  m.Set(Metric::kSecretsOutside, secrets.outside);
+  uint64_t missing = 0;
+  for (const seam::IsolationInfo& i : seam::IsolationTable()) {
+    if ((isolation_ & seam::Bit(i.measure)) == 0) ++missing;
+  }
+  m.Set(Metric::kIsolation, missing);
+  sync::SampleCpu();
+}
+
 Status Engine::Verify(bool require_fresh, const std::function<void(const std::string& line)>& line) {
-  std::lock_guard save_lock(save_mutex_);  // slots and segments stand still
+  MutexLock save_lock(save_mutex_);  // slots and segments stand still
   store::VerifyOptions options;
   options.require_fresh = require_fresh;
-  options.hold_writes = [this] { write_mutex_.lock(); };
-  options.release_writes = [this] { write_mutex_.unlock(); };
+  // Verify calls them in turn.
+  options.hold_writes = [this]() HF_NO_THREAD_SAFETY_ANALYSIS { write_mutex_.Lock(); };
+  options.release_writes = [this]() HF_NO_THREAD_SAFETY_ANALYSIS { write_mutex_.Unlock(); };
   if (anchor_ != nullptr) {
     auto anchor = anchor_->Get(store::kAnchorName);
     if (anchor)
@@ -334,12 +376,11 @@ Status Engine::Verify(bool require_fresh, const std::function<void(const std::st
     else if (anchor.code() != Code::kNotFound)
       return anchor.error();
   }
-  const store::Secrets& own = opened_->secrets;
-  store::Secrets secrets{own.store, own.master.Clone(), seal::StoreKeys::Derive(own.master, own.store),
-                         own.unlockers};
+  store::Secrets secrets{store_, secrets_.master.Clone(), seal::StoreKeys::Derive(secrets_.master, store_),
+                         secrets_.unlockers};
   std::vector<store::Finding> findings;
   auto record = storage_.Get(seal::kUnlockersName);
-  if (!record || !Equal(record->parse(), own.unlockers)) {
+  if (!record || !Equal(record->parse(), secrets.unlockers)) {
     findings.push_back({store::Finding::Kind::kChanged, std::string(seal::kUnlockersName), Code::kTampered,
                         "differs from the record that was opened"});
   }
@@ -357,20 +398,19 @@ Status Engine::Verify(bool require_fresh, const std::function<void(const std::st
 Status Engine::ChangePassphrase(SecretBytes old_passphrase, SecretBytes new_passphrase) {
   Bytes record;
   {
-    std::lock_guard save_lock(save_mutex_);
-    record = opened_->secrets.unlockers;
+    MutexLock save_lock(save_mutex_);
+    record = secrets_.unlockers;
   }
   HF_TRY(Key master, seal::Unlock(record, old_passphrase.view()));
-  HF_TRY(record, seal::MakeUnlockers(opened_->secrets.store, master, new_passphrase.view(),
-                                     seal::kArgonDefault, random_));
+  HF_TRY(record, seal::MakeUnlockers(store_, master, new_passphrase.view(), seal::kArgonDefault, random_));
   {
-    std::lock_guard save_lock(save_mutex_);
-    opened_->secrets.unlockers = record;
+    MutexLock save_lock(save_mutex_);
+    secrets_.unlockers = record;
   }
   // Two saves, so that the copies in both slots are of the new record; then the record itself (G1).
   HF_TRY_VOID(SaveAndWait());
   HF_TRY_VOID(SaveAndWait());
-  std::lock_guard save_lock(save_mutex_);
+  MutexLock save_lock(save_mutex_);
   HF_TRY_VOID(storage_.Put(seal::kUnlockersName, record));
   return storage_.Barrier();
 }

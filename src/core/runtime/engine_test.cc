@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <future>
 #include <map>
 
 #include "core/runtime/core.h"
 #include "host/kv/memory.h"
+#include "seam/metrics.h"
 
 namespace holdfast::runtime {
 namespace {
@@ -160,6 +162,78 @@ TEST(Engine, EndsTheOldestSnapshotsWhenTheyAloneKeepTooMuch) {
   }
   EXPECT_EQ(snapshots.front()->Get(t, AsBytes("k0")).code(), Code::kSnapshotTooOld);
   EXPECT_TRUE(snapshots.back()->Get(t, AsBytes("k0")).has_value());
+}
+
+uint64_t Value(seam::Metric m) { return seam::Metrics().Get(m); }
+
+TEST(Engine, CountsWhatItDoesAndTheTimeInsideTheSectionsThatRunOneAtATime) {
+  using seam::Metric;
+  constexpr Metric kBusy[] = {Metric::kOrderBusy, Metric::kApplyBusy, Metric::kSealBusy};
+  uint64_t before[seam::kMetrics];
+  for (size_t i = 0; i < seam::kMetrics; ++i) before[i] = Value(static_cast<Metric>(i));
+  auto grown = [&](Metric m) { return Value(m) - before[static_cast<size_t>(m)]; };
+  Rig rig;
+  rig.Open();
+  auto since = std::chrono::steady_clock::now();
+  TableId t = rig.Create("t");
+  for (int i = 0; i < 50; ++i) rig.Put(t, "k" + std::to_string(i), std::string(500, 'x'));
+  rig.Wait([&](session::WriteDone done) { rig.engine->SaveState(std::move(done)); });
+  ASSERT_TRUE(rig.Stop().has_value());
+  auto passed = std::chrono::steady_clock::now() - since;
+  EXPECT_GE(grown(Metric::kOrderSteps), 51u * 3) << "submitted, stable, applied";
+  EXPECT_EQ(grown(Metric::kSaves), 1u);
+  EXPECT_GE(grown(Metric::kWaves), 52u) << "one writer that waits: a frame each";
+  for (Metric m : kBusy) {
+    EXPECT_GT(grown(m), 0u) << seam::InfoOf(m).label;
+    EXPECT_LT(grown(m), static_cast<uint64_t>(passed.count())) << seam::InfoOf(m).label;
+  }
+}
+
+TEST(Engine, ASampleBringsGaugesLimitsAndProcessorTimesUpToDate) {
+  using seam::Metric;
+  Rig rig;
+  kernel::Options kernel;
+  kernel.pending_commands_max = 77;
+  rig.Open(kernel);
+  rig.engine->set_connections([] { return uint64_t{5}; });
+  TableId t = rig.Create("t");
+  for (int i = 0; i < 50; ++i) rig.Put(t, "k" + std::to_string(i), std::string(500, 'x'));
+  EXPECT_TRUE(rig.Get(t, "k1"));
+  rig.Wait([&](session::WriteDone done) { rig.engine->SaveState(std::move(done)); });
+  rig.Put(t, "more", "x");
+  rig.engine->SampleMetrics();
+  session::StoreStatus s = rig.engine->Status_();
+  EXPECT_EQ(Value(Metric::kAppliedIndex), s.applied.value);
+  EXPECT_EQ(Value(Metric::kSavedIndex), s.saved.value);
+  EXPECT_EQ(Value(Metric::kDirtyBytes), s.dirty_bytes);
+  EXPECT_GT(Value(Metric::kDirtyBytes), 0u);
+  EXPECT_EQ(Value(Metric::kPendingCommands), 0u);
+  EXPECT_EQ(Value(Metric::kPendingCommandsMax), 77u);
+  EXPECT_EQ(Value(Metric::kConnections), 5u);
+  EXPECT_EQ(Value(Metric::kConnectionsMax), limits::kConnectionsMax);
+  EXPECT_EQ(Value(Metric::kPeerBytesQueuedMax), limits::kPeerBytesQueuedMax);
+  EXPECT_EQ(Value(Metric::kIsolation), seam::IsolationTable().size()) << "nobody has told of any";
+  for (Metric m :
+       {Metric::kCpuOrder, Metric::kCpuJournal, Metric::kCpuApply, Metric::kCpuSave, Metric::kCpuRpc})
+    EXPECT_GT(Value(m), 0u) << seam::InfoOf(m).label;
+  rig.engine->set_isolation(seam::Bit(seam::Isolation::kFilter) | seam::Bit(seam::Isolation::kNoDumps));
+  EXPECT_EQ(rig.engine->Status_().isolation,
+            seam::Bit(seam::Isolation::kFilter) | seam::Bit(seam::Isolation::kNoDumps));
+  rig.engine->SampleMetrics();
+  EXPECT_EQ(Value(Metric::kIsolation), seam::IsolationTable().size() - 2);
+}
+
+TEST(Engine, CommandsThatAreRefusedAtTheLimitAreCounted) {
+  Rig rig;
+  kernel::Options kernel;
+  kernel.pending_bytes_max = 4096;
+  rig.Open(kernel);
+  TableId t = rig.Create("t");
+  uint64_t refused = Value(seam::Metric::kRefusedCommands);
+  EXPECT_EQ(rig.Put(t, "k", std::string(8192, 'x')).status.code(), Code::kOverloaded);
+  EXPECT_EQ(Value(seam::Metric::kRefusedCommands), refused + 1);
+  EXPECT_TRUE(rig.Put(t, "k", "small").status.has_value());
+  EXPECT_EQ(Value(seam::Metric::kRefusedCommands), refused + 1);
 }
 
 // A5: the core draws its randomness itself. Two cores over copies of one disk, told the same by their hosts,

@@ -4,9 +4,9 @@
 
 #include <array>
 #include <memory>
-#include <mutex>
 
 #include "core/store/nodes.h"
+#include "sync/mutex.h"
 
 namespace holdfast::runtime {
 
@@ -17,18 +17,18 @@ class SharedNodes {
   }
   tree::NodePtr Find(const tree::Hint& hint) {
     Shard& s = ShardOf(hint);
-    std::lock_guard lock(s.mutex);
+    sync::MutexLock lock(s.mutex);
     return s.cache.Find(hint);
   }
   void Insert(const tree::Hint& hint, tree::NodePtr node) {
     Shard& s = ShardOf(hint);
-    std::lock_guard lock(s.mutex);
+    sync::MutexLock lock(s.mutex);
     s.cache.Insert(hint, std::move(node));
   }
   size_t memory_bytes() {
     size_t n = 0;
     for (auto& s : shards_) {
-      std::lock_guard lock(s->mutex);
+      sync::MutexLock lock(s->mutex);
       n += s->cache.memory_bytes();
     }
     return n;
@@ -39,8 +39,8 @@ class SharedNodes {
   static constexpr size_t kShards = 16;
   struct Shard {
     explicit Shard(size_t bytes) : cache(bytes) {}
-    std::mutex mutex;
-    store::NodeCache cache;
+    sync::Mutex mutex{sync::LockName::kNodes};
+    store::NodeCache cache HF_GUARDED_BY(mutex);
   };
   Shard& ShardOf(const tree::Hint& h) { return *shards_[(h.segment * 31 + (h.offset >> 6)) % kShards]; }
   std::array<std::unique_ptr<Shard>, kShards> shards_;

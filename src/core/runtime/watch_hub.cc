@@ -11,16 +11,17 @@ class WatchHub::Subscription : public session::Watch {
       : hub_(hub),
         table_(table),
         prefix_(std::move(prefix)),
-        item_(item),
         from_(from),
-        ready_(std::move(ready)) {}
+        ready_(std::move(ready)),
+        item_(item),
+        marked_(from.value - 1) {}
   ~Subscription() override {
-    std::lock_guard lock(hub_.mutex_);
+    sync::MutexLock lock(hub_.mutex_);
     hub_.subscriptions_.erase(this);
   }
 
   Result<std::vector<session::WatchEvent>> Take(size_t max) override {
-    std::lock_guard lock(hub_.mutex_);
+    sync::MutexLock lock(hub_.mutex_);
     if (hub_.stopped_) return Code::kStopping;
     if (item_ < hub_.first_item_) return Code::kOverloaded;  // too slow: what it had not seen is gone
     std::vector<session::WatchEvent> events;
@@ -41,17 +42,23 @@ class WatchHub::Subscription : public session::Watch {
     return events;
   }
 
+  // The hub's calls, under its lock; that it is hub_'s, the analysis cannot know.
+  void Drop() HF_NO_THREAD_SAFETY_ANALYSIS { dropped_ = true; }
+
   WatchHub& hub_;
-  TableId table_;
-  Bytes prefix_;
-  uint64_t item_;
-  LogIndex from_, marked_;
-  bool dropped_ = false;
-  std::function<void()> ready_;
+  const TableId table_;
+  const Bytes prefix_;
+  const LogIndex from_;
+  const std::function<void()> ready_;
+
+ private:
+  uint64_t item_ HF_GUARDED_BY(hub_.mutex_);  // the next one to look at
+  LogIndex marked_ HF_GUARDED_BY(hub_.mutex_);
+  bool dropped_ HF_GUARDED_BY(hub_.mutex_) = false;
 };
 
 void WatchHub::Publish(LogIndex index, const std::vector<store::Change>& changes) {
-  std::lock_guard lock(mutex_);
+  sync::MutexLock lock(mutex_);
   next_ = index.next();
   if (!subscriptions_.empty() || !changes.empty()) {
     for (const store::Change& c : changes) {
@@ -74,30 +81,29 @@ void WatchHub::Publish(LogIndex index, const std::vector<store::Change>& changes
 }
 
 void WatchHub::DropTable(const TableId& table) {
-  std::lock_guard lock(mutex_);
+  sync::MutexLock lock(mutex_);
   for (Subscription* s : subscriptions_) {
     if (s->table_ != table) continue;
-    s->dropped_ = true;
+    s->Drop();
     s->ready_();
   }
 }
 
 void WatchHub::Stop() {
-  std::lock_guard lock(mutex_);
+  sync::MutexLock lock(mutex_);
   stopped_ = true;
   for (Subscription* s : subscriptions_) s->ready_();
 }
 
 Result<std::unique_ptr<session::Watch>> WatchHub::Start(const TableId& table, Bytes prefix, LogIndex from,
                                                         std::function<void()> ready) {
-  std::lock_guard lock(mutex_);
+  sync::MutexLock lock(mutex_);
   if (stopped_) return Code::kStopping;
   if (from.value == 0) from = next_;
   if (from < oldest_) return Code::kSnapshotTooOld;
   uint64_t item = first_item_ + items_.size();
   while (item > first_item_ && items_[item - 1 - first_item_].index >= from) --item;
   auto s = std::make_unique<Subscription>(*this, table, std::move(prefix), item, from, std::move(ready));
-  s->marked_ = LogIndex(from.value - 1);
   subscriptions_.insert(s.get());
   return std::unique_ptr<session::Watch>(std::move(s));
 }

@@ -4,11 +4,11 @@
 #define HOLDFAST_CORE_RUNTIME_WATCH_HUB_H_
 
 #include <deque>
-#include <mutex>
 #include <set>
 
 #include "core/session/backend.h"
 #include "core/store/state.h"
+#include "sync/mutex.h"
 
 namespace holdfast::runtime {
 
@@ -36,13 +36,13 @@ class WatchHub {
     Bytes key;
     std::optional<Bytes> value;
   };
-  std::mutex mutex_;
-  std::deque<Item> items_;
-  uint64_t first_item_ = 0;  // number of items_.front() since the start
-  size_t bytes_ = 0;
-  LogIndex next_, oldest_;  // entries [oldest_, next_) are kept whole
-  bool stopped_ = false;
-  std::set<Subscription*> subscriptions_;
+  sync::Mutex mutex_{sync::LockName::kSession};
+  std::deque<Item> items_ HF_GUARDED_BY(mutex_);
+  uint64_t first_item_ HF_GUARDED_BY(mutex_) = 0;  // number of items_.front() since the start
+  size_t bytes_ HF_GUARDED_BY(mutex_) = 0;
+  LogIndex next_ HF_GUARDED_BY(mutex_), oldest_ HF_GUARDED_BY(mutex_);  // [oldest_, next_) is kept whole
+  bool stopped_ HF_GUARDED_BY(mutex_) = false;
+  std::set<Subscription*> subscriptions_ HF_GUARDED_BY(mutex_);
 };
 
 }  // namespace holdfast::runtime

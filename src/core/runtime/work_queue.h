@@ -3,10 +3,10 @@
 #ifndef HOLDFAST_CORE_RUNTIME_WORK_QUEUE_H_
 #define HOLDFAST_CORE_RUNTIME_WORK_QUEUE_H_
 
-#include <condition_variable>
 #include <deque>
-#include <mutex>
 #include <optional>
+
+#include "sync/mutex.h"
 
 namespace holdfast::runtime {
 
@@ -15,32 +15,34 @@ class WorkQueue {
  public:
   // False once the queue is closed: nobody will take it.
   bool Push(T item) {
-    std::lock_guard lock(mutex_);
-    if (closed_) return false;
-    items_.push_back(std::move(item));
-    wake_.notify_one();
+    {
+      sync::MutexLock lock(mutex_);
+      if (closed_) return false;
+      items_.push_back(std::move(item));
+    }
+    wake_.NotifyOne();
     return true;
   }
   // Waits; nothing once the queue is closed and empty.
   std::optional<T> Pop() {
-    std::unique_lock lock(mutex_);
-    wake_.wait(lock, [&] { return closed_ || !items_.empty(); });
+    sync::MutexLock lock(mutex_);
+    while (!closed_ && items_.empty()) wake_.Wait(mutex_);
     if (items_.empty()) return std::nullopt;
     T item = std::move(items_.front());
     items_.pop_front();
     return item;
   }
   void Close() {
-    std::lock_guard lock(mutex_);
+    sync::MutexLock lock(mutex_);
     closed_ = true;
-    wake_.notify_all();
+    wake_.NotifyAll();
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<T> items_;
-  bool closed_ = false;
+  sync::Mutex mutex_{sync::LockName::kOrder};
+  sync::CondVar wake_;
+  std::deque<T> items_ HF_GUARDED_BY(mutex_);
+  bool closed_ HF_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace holdfast::runtime

@@ -82,8 +82,9 @@ struct StoreStatus {
            live_bytes = 0;
   uint64_t connections = 0;
   bool full = false;
-  Code failed{};          // what stopped writing, or 0
-  std::string freshness;  // "fresh to index 12 (anchor …)" or "freshness unproven"
+  Code failed{};           // what stopped writing, or 0
+  std::string freshness;   // "fresh to index 12 (anchor …)" or "freshness unproven"
+  uint32_t isolation = 0;  // bits of seam/isolation.def that are in force
   kernel::Metrics kernel;
 };
 
@@ -118,6 +119,9 @@ class Backend {
   // Administration.
   virtual void SaveState(WriteDone done) = 0;  // rule D4
   virtual StoreStatus Status_() = 0;
+  // Brings the gauges of seam::Metrics() up to date, limits and processor times with them. Cheap; for who is
+  // about to look.
+  virtual void SampleMetrics() = 0;
   // Verifies the served store; `line` gets one finding each. Blocking, long. The error says how it ended.
   virtual Status Verify(bool require_fresh, const std::function<void(const std::string& line)>& line) = 0;
   virtual Status ChangePassphrase(SecretBytes old_passphrase, SecretBytes new_passphrase) = 0;  // blocking

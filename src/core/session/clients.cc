@@ -11,7 +11,7 @@ Result<std::vector<std::string>> Clients::Load(Backend& backend) {
     HF_TRY(ClientInfo info, DecodeClient(AsText(row.key), row.value));
     fresh.emplace(info.serial, std::move(info));
   }
-  std::lock_guard lock(mutex_);
+  sync::MutexLock lock(mutex_);
   std::vector<std::string> ended;
   for (const auto& [serial, old] : by_serial_) {
     auto it = fresh.find(serial);
@@ -22,12 +22,12 @@ Result<std::vector<std::string>> Clients::Load(Backend& backend) {
 }
 
 void Clients::Put(const ClientInfo& client) {
-  std::lock_guard lock(mutex_);
+  sync::MutexLock lock(mutex_);
   by_serial_[client.serial] = client;
 }
 
 Status Clients::Check(const std::string& serial, seam::Listener listener) const {
-  std::lock_guard lock(mutex_);
+  sync::MutexLock lock(mutex_);
   auto it = by_serial_.find(serial);
   if (it == by_serial_.end()) return Code::kUnauthenticated;
   if (it->second.revoked) return Code::kRevoked;
@@ -36,14 +36,14 @@ Status Clients::Check(const std::string& serial, seam::Listener listener) const 
 }
 
 std::optional<ClientInfo> Clients::Find(const std::string& serial) const {
-  std::lock_guard lock(mutex_);
+  sync::MutexLock lock(mutex_);
   auto it = by_serial_.find(serial);
   if (it == by_serial_.end()) return std::nullopt;
   return it->second;
 }
 
 std::vector<ClientInfo> Clients::All() const {
-  std::lock_guard lock(mutex_);
+  sync::MutexLock lock(mutex_);
   std::vector<ClientInfo> all;
   for (const auto& [serial, info] : by_serial_) all.push_back(info);
   return all;

@@ -3,12 +3,12 @@
 #define HOLDFAST_CORE_SESSION_CLIENTS_H_
 
 #include <map>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "core/session/backend.h"
 #include "seam/channel.h"
+#include "sync/mutex.h"
 
 namespace holdfast::session {
 
@@ -25,8 +25,8 @@ class Clients {
   std::vector<ClientInfo> All() const;
 
  private:
-  mutable std::mutex mutex_;
-  std::map<std::string, ClientInfo> by_serial_;
+  mutable sync::Mutex mutex_{sync::LockName::kSession};
+  std::map<std::string, ClientInfo> by_serial_ HF_GUARDED_BY(mutex_);
 };
 
 }  // namespace holdfast::session

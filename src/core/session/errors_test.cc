@@ -26,7 +26,7 @@ TEST(WorkPool, RefusesWhatItsQueueCannotHoldButNotWhatGoesOn) {
   gate.lock();
   std::atomic<int> ran{0};
   {
-    WorkPool pool(1, 2);
+    WorkPool pool(sync::ActivityKind::kReads, 1, 2);
     std::atomic<bool> busy{false};
     ASSERT_TRUE(pool.Submit([&] {
       busy = true;

@@ -4,6 +4,7 @@
 #ifndef HOLDFAST_CORE_SESSION_FAKE_BACKEND_H_
 #define HOLDFAST_CORE_SESSION_FAKE_BACKEND_H_
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -173,8 +174,12 @@ class FakeBackend : public Backend {
     s.applied = s.committed = LogIndex(applied_);
     s.term = Term(1);
     s.freshness = "freshness unproven";
+    s.isolation = isolation;
     return s;
   }
+  void SampleMetrics() override { ++samples; }
+  uint32_t isolation = 0;
+  std::atomic<uint64_t> samples{0};  // how often metrics were brought up to date
   Status Verify(bool require_fresh, const std::function<void(const std::string&)>& line) override {
     for (size_t i = 0; i < verify_lines; ++i) line("finding " + std::to_string(i));
     return require_fresh ? Status(Code::kFreshnessUnproven) : verify_ends;

@@ -21,12 +21,19 @@ constexpr int kKeepaliveMs = 60'000, kKeepaliveTimeoutMs = 20'000;
 
 struct SessionServer::State {
   State(Backend& b, seam::HostEndpoint& h, crypto::Random& r, ServerOptions o)
-      : backend(b), host(h), random(r), options(o) {}
+      : backend(b),
+        host(h),
+        random(r),
+        options(o),
+        watches(kWatchPlaces, o.watches_max),
+        streams(kStreamPlaces, o.session_streams_max),
+        waits(kWaitPlaces, o.waits_max) {}
 
   Backend& backend;
   seam::HostEndpoint& host;
   crypto::Random& random;
   ServerOptions options;
+  Places watches, streams, waits;
   Clients clients;
   std::unique_ptr<WorkPool> reads, admin;
   std::unique_ptr<Edge> edge;
@@ -84,9 +91,11 @@ Status SessionServer::Start() {
   s_->edge = std::make_unique<Edge>(
       std::move(tls), s_->host, [s = s_.get()](int fd, seam::Listener l) { s->Adopt(fd, l); },
       s_->options.edge_threads);
-  s_->reads = std::make_unique<WorkPool>(s_->options.read_threads, kReadsQueueMax);
-  s_->admin = std::make_unique<WorkPool>(kAdminThreads, kAdminQueueMax);
-  s_->services.reset(new Services{s_->backend, s_->random, s_->clients, *s_->reads, *s_->admin, s_->edge});
+  s_->reads =
+      std::make_unique<WorkPool>(sync::ActivityKind::kReads, s_->options.read_threads, kReadsQueueMax);
+  s_->admin = std::make_unique<WorkPool>(sync::ActivityKind::kRpc, kAdminThreads, kAdminQueueMax);
+  s_->services.reset(new Services{s_->backend, s_->random, s_->clients, *s_->reads, *s_->admin, s_->edge,
+                                  s_->watches, s_->streams, s_->waits});
   s_->kv_service = NewKvService(*s_->services);
   s_->admin_service = NewAdminService(*s_->services);
   s_->user_server = s_->Build(s_->kv_service.get());

@@ -8,6 +8,7 @@
 
 #include <memory>
 
+#include "base/limits.h"
 #include "core/session/backend.h"
 #include "crypto/random.h"
 #include "seam/channel.h"
@@ -16,7 +17,10 @@ namespace holdfast::session {
 
 struct ServerOptions {
   size_t edge_threads = 2;
-  size_t read_threads = 4;  // for calls that may wait for storage
+  size_t read_threads = 4;                                  // for calls that may wait for storage
+  size_t watches_max = limits::kWatchesMax;                 // then kTooManyWatches
+  size_t session_streams_max = limits::kSessionStreamsMax;  // then kTooManyStreams
+  size_t waits_max = limits::kWaitsMax;                     // then kTooManyWaits
 };
 
 class SessionServer {

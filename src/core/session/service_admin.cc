@@ -1,9 +1,9 @@
 // The administrator's calls. All of them run on a pool of their own: they are rare, long, and block.
-#include <condition_variable>
-
 #include "core/session/pki.h"
 #include "core/session/service_internal.h"
 #include "holdfast/v1/admin.grpc.pb.h"
+#include "seam/metrics.h"
+#include "sync/mutex.h"
 
 namespace holdfast::session {
 namespace {
@@ -22,17 +22,21 @@ class VerifyStream final : public grpc::ServerWriteReactor<v1::VerifyReply> {
     }
   }
   void OnWriteDone(bool ok) override {
-    std::unique_lock lock(mutex_);
-    writing_ = false;
-    if (!ok) cancelled_ = true;
-    changed_.notify_all();
-    Send();
-    FinishIfDone(lock);
+    std::optional<Status> end;
+    {
+      sync::MutexLock lock(mutex_);
+      writing_ = false;
+      if (!ok) cancelled_ = true;
+      changed_.NotifyAll();
+      Send();
+      end = TakeEnd();
+    }
+    if (end) End(*end);
   }
   void OnCancel() override {
-    std::lock_guard lock(mutex_);
+    sync::MutexLock lock(mutex_);
     cancelled_ = true;
-    changed_.notify_all();
+    changed_.NotifyAll();
   }
   void OnDone() override { delete this; }
 
@@ -40,19 +44,23 @@ class VerifyStream final : public grpc::ServerWriteReactor<v1::VerifyReply> {
   void Run(bool require_fresh) {
     Status status =
         services_.backend.Verify(require_fresh, [this](const std::string& line) { AddLine(line); });
-    std::unique_lock lock(mutex_);
-    status_ = status;
-    verified_ = true;
-    FinishIfDone(lock);
+    std::optional<Status> end;
+    {
+      sync::MutexLock lock(mutex_);
+      status_ = status;
+      verified_ = true;
+      end = TakeEnd();
+    }
+    if (end) End(*end);
   }
   void AddLine(const std::string& line) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return cancelled_ || lines_.size() < kVerifyLinesHeld; });
+    sync::MutexLock lock(mutex_);
+    while (!cancelled_ && lines_.size() >= kVerifyLinesHeld) changed_.Wait(mutex_);
     if (cancelled_) return;  // verification goes on to its end unheard
     lines_.push_back(line);
     Send();
   }
-  void Send() {  // REQUIRES: mutex_ held
+  void Send() HF_REQUIRES(mutex_) {
     if (writing_ || cancelled_ || lines_.empty()) return;
     reply_.clear_lines();
     for (std::string& line : lines_) *reply_.add_lines() = std::move(line);
@@ -60,22 +68,25 @@ class VerifyStream final : public grpc::ServerWriteReactor<v1::VerifyReply> {
     writing_ = true;
     StartWrite(&reply_);
   }
-  void FinishIfDone(std::unique_lock<std::mutex>& lock) {
-    if (!verified_ || writing_ || finished_ || (!lines_.empty() && !cancelled_)) return;
+  // How it ends, for the one caller whose turn that is. Whoever it is not, leaves: this may be gone at once.
+  std::optional<Status> TakeEnd() HF_REQUIRES(mutex_) {
+    if (!verified_ || writing_ || finished_ || (!lines_.empty() && !cancelled_)) return std::nullopt;
     finished_ = true;
-    grpc::Status status = status_.has_value() ? grpc::Status::OK : Failure(context_, status_.code());
-    lock.unlock();
-    Finish(std::move(status));
+    return status_;
+  }
+  void End(Status status) {
+    Finish(status.has_value() ? grpc::Status::OK : Failure(context_, status.code()));
   }
 
   Services& services_;
   CallbackServerContext* context_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::string> lines_;
-  v1::VerifyReply reply_;
-  Status status_;
-  bool writing_ = false, cancelled_ = false, verified_ = false, finished_ = false;
+  sync::Mutex mutex_{sync::LockName::kSession};
+  sync::CondVar changed_;
+  std::vector<std::string> lines_ HF_GUARDED_BY(mutex_);
+  v1::VerifyReply reply_ HF_GUARDED_BY(mutex_);
+  Status status_ HF_GUARDED_BY(mutex_);
+  bool writing_ HF_GUARDED_BY(mutex_) = false, cancelled_ HF_GUARDED_BY(mutex_) = false,
+                verified_ HF_GUARDED_BY(mutex_) = false, finished_ HF_GUARDED_BY(mutex_) = false;
 };
 
 class AdminService final : public v1::Admin::CallbackService {
@@ -85,7 +96,9 @@ class AdminService final : public v1::Admin::CallbackService {
   ServerUnaryReactor* Status(CallbackServerContext* context, const v1::StatusRequest*,
                              v1::StatusReply* reply) override {
     return OnPool(context, [this, reply] {
+      services_.backend.SampleMetrics();
       FillStatus(services_.backend.Status_(), reply);
+      FillSeries(reply);
       reply->set_connections(services_.edge->connections());
       return Ok();
     });
@@ -221,6 +234,7 @@ class AdminService final : public v1::Admin::CallbackService {
     to->set_full(from.full);
     to->set_failed(static_cast<uint32_t>(from.failed));
     to->set_freshness(from.freshness);
+    to->set_isolation(from.isolation);
     auto& metrics = *to->mutable_metrics();
     metrics["waves"] = from.kernel.waves;
     metrics["entries"] = from.kernel.entries;
@@ -231,6 +245,18 @@ class AdminService final : public v1::Admin::CallbackService {
     metrics["commit_us_ewma"] = from.kernel.commit_us_ewma;
     metrics["pending_bytes"] = from.kernel.pending_bytes;
     metrics["in_flight"] = from.kernel.in_flight;
+  }
+
+  static void FillSeries(v1::StatusReply* to) {
+    std::vector<uint64_t> values = seam::Metrics().Values();
+    for (size_t i = 0; i < values.size(); ++i) {
+      const seam::MetricInfo& info = seam::InfoOf(static_cast<seam::Metric>(i));
+      v1::Series* series = to->add_series();
+      series->set_name(info.name.data(), info.name.size());
+      series->set_label(info.label.data(), info.label.size());
+      series->set_value(values[i]);
+      series->set_nanoseconds(info.unit == seam::MetricUnit::kNanoseconds);
+    }
   }
 
   Services& services_;

@@ -10,6 +10,7 @@
 #include "core/session/backend.h"
 #include "core/session/clients.h"
 #include "core/session/edge.h"
+#include "core/session/places.h"
 #include "core/session/work_pool.h"
 #include "crypto/random.h"
 #include "holdfast/v1/kv.grpc.pb.h"
@@ -25,6 +26,9 @@ struct Services {
   WorkPool& reads;  // Get, Scan, Watch
   WorkPool& admin;  // Verify and the like, so that a long one keeps no reader waiting
   std::unique_ptr<Edge>& edge;
+  Places& watches;
+  Places& streams;
+  Places& waits;  // calls parked: for an index, or until their write is answered
 };
 
 inline constexpr size_t kMessageBytesMax = 20u << 20;     // the largest batch and its framing

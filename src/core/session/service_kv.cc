@@ -16,7 +16,7 @@ class KvService final : public v1::Kv::CallbackService {
     ServerUnaryReactor* reactor = context->DefaultReactor();
     gpr_timespec deadline = DeadlineOf(*context);
     auto job = [this, context, request, reply, reactor, deadline] {
-      Read(context, request, reply, reactor, deadline);
+      Read(context, request, reply, reactor, deadline, false);
     };
     if (!services_.reads.Submit(std::move(job))) reactor->Finish(Failure(context, Code::kOverloaded));
     return reactor;
@@ -37,8 +37,7 @@ class KvService final : public v1::Kv::CallbackService {
   ServerUnaryReactor* Sync(CallbackServerContext* context, const v1::SyncRequest*,
                            v1::WriteReply* reply) override {
     ServerUnaryReactor* reactor = context->DefaultReactor();
-    services_.backend.Sync(Answer(context, reactor, reply));
-    return reactor;
+    return Park(context, reactor, [&] { services_.backend.Sync(Answer(context, reactor, reply)); });
   }
 
   ServerUnaryReactor* CreateTable(CallbackServerContext* context, const v1::CreateTableRequest* request,
@@ -54,14 +53,13 @@ class KvService final : public v1::Kv::CallbackService {
     if (request->leaf_rows_max() != 0) d.leaf_rows_max = static_cast<uint16_t>(request->leaf_rows_max());
     if (request->inner_children_max() != 0)
       d.inner_children_max = static_cast<uint16_t>(request->inner_children_max());
-    services_.backend.CreateTable(d, Answer(context, reactor, reply));
-    return reactor;
+    return Park(context, reactor, [&] { services_.backend.CreateTable(d, Answer(context, reactor, reply)); });
   }
   ServerUnaryReactor* DropTable(CallbackServerContext* context, const v1::DropTableRequest* request,
                                 v1::WriteReply* reply) override {
     ServerUnaryReactor* reactor = context->DefaultReactor();
-    services_.backend.DropTable(request->table(), Answer(context, reactor, reply));
-    return reactor;
+    return Park(context, reactor,
+                [&] { services_.backend.DropTable(request->table(), Answer(context, reactor, reply)); });
   }
   ServerUnaryReactor* ListTables(CallbackServerContext* context, const v1::ListTablesRequest*,
                                  v1::ListTablesReply* reply) override {
@@ -94,22 +92,39 @@ class KvService final : public v1::Kv::CallbackService {
   }
 
  private:
+  // `waits`: has a place among those that wait for their index.
   void Read(CallbackServerContext* context, const v1::GetRequest* request, v1::GetReply* reply,
-            ServerUnaryReactor* reactor, gpr_timespec deadline) {
-    if (context->IsCancelled()) return reactor->Finish(Failure(context, Code::kCancelled));
-    auto read = ReadOne(services_.backend, *request, LogIndex(), kWaitSliceMs);
+            ServerUnaryReactor* reactor, gpr_timespec deadline, bool waits) {
+    auto read = context->IsCancelled() ? Result<v1::GetReply>(Code::kCancelled)
+                                       : ReadOne(services_.backend, *request, LogIndex(), kWaitSliceMs);
     if (!read && read.code() == Code::kDeadline && LeftMs(deadline) > 0) {
-      return services_.reads.Continue([=, this] { Read(context, request, reply, reactor, deadline); });
+      if (!waits && !services_.waits.Take()) {
+        return reactor->Finish(Failure(context, services_.waits.code()));
+      }
+      return services_.reads.Continue([=, this] { Read(context, request, reply, reactor, deadline, true); });
     }
+    if (waits) services_.waits.Leave();
     if (!read) return reactor->Finish(Failure(context, read.code()));
     *reply = std::move(read).value();
     reactor->Finish(grpc::Status::OK);
   }
 
+  // A call that waits until its command is answered: `submit` hands its Answer to the backend, which calls it
+  // exactly once, and with it the place is left.
+  template <typename Submit>
+  ServerUnaryReactor* Park(CallbackServerContext* context, ServerUnaryReactor* reactor, Submit submit) {
+    if (services_.waits.Take()) {
+      submit();
+    } else {
+      reactor->Finish(Failure(context, services_.waits.code()));
+    }
+    return reactor;
+  }
+
   // Context and reply live until the reactor has finished, and only this finishes it.
-  static WriteDone Answer(CallbackServerContext* context, ServerUnaryReactor* reactor,
-                          v1::WriteReply* reply) {
-    return [context, reply, reactor](const WriteReply& done) {
+  WriteDone Answer(CallbackServerContext* context, ServerUnaryReactor* reactor, v1::WriteReply* reply) {
+    return [context, reply, reactor, &waits = services_.waits](const WriteReply& done) {
+      waits.Leave();
       if (!done.status.has_value()) return reactor->Finish(Failure(context, done.status.code(), done.detail));
       FillReply(done, reply);
       reactor->Finish(grpc::Status::OK);
@@ -120,13 +135,14 @@ class KvService final : public v1::Kv::CallbackService {
   ServerUnaryReactor* Write(CallbackServerContext* context, const Request& request, v1::WriteReply* reply) {
     ServerUnaryReactor* reactor = context->DefaultReactor();
     auto batch = BatchOf(services_.backend, request);
-    if (batch) {
+    if (!batch) {
+      reactor->Finish(Failure(context, batch.code()));
+      return reactor;
+    }
+    return Park(context, reactor, [&] {
       services_.backend.Write(std::move(batch).value(), WaitOf(request.wait()),
                               Answer(context, reactor, reply));
-    } else {
-      reactor->Finish(Failure(context, batch.code()));
-    }
-    return reactor;
+    });
   }
 
   Services& services_;

@@ -27,8 +27,11 @@ class Scan final : public grpc::ServerWriteReactor<v1::ScanReply> {
     Status status = Open();
     bool in_time = LeftMs(deadline_) > 0 && !context_->IsCancelled();
     if (!status.has_value() && status.code() == Code::kDeadline && in_time) {
+      if (!waits_) waits_ = Place(services_.waits);
+      if (!waits_) return Finish(Failure(context_, services_.waits.code()));
       return services_.reads.Continue([this] { Begin(); });
     }
+    waits_.Leave();
     if (!status.has_value()) return Finish(Failure(context_, status.code()));
     reply_.set_index(snapshot_->index().value);
     Next();
@@ -93,6 +96,7 @@ class Scan final : public grpc::ServerWriteReactor<v1::ScanReply> {
   grpc::CallbackServerContext* context_;
   const v1::ScanRequest& request_;
   const gpr_timespec deadline_;  // of waiting for the snapshot
+  Place waits_;                  // for the snapshot's index
   v1::ScanReply reply_;
   TableId table_;
   std::unique_ptr<Snapshot> snapshot_;

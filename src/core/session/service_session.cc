@@ -12,6 +12,7 @@
 #include <set>
 
 #include "core/session/service_internal.h"
+#include "sync/mutex.h"
 
 namespace holdfast::session {
 namespace {
@@ -23,16 +24,18 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
                             public std::enable_shared_from_this<SessionStream> {
  public:
   SessionStream(Services& services, grpc::CallbackServerContext* context)
-      : services_(services), context_(context) {}
+      : services_(services), context_(context), place_(services.streams) {}
 
   void Begin() {
     self_ = shared_from_this();
+    if (!place_) return End(services_.streams.code());
+    sync::MutexLock lock(mutex_);
     StartRead(&request_);
   }
 
   void OnReadDone(bool ok) override {
     {
-      std::lock_guard lock(mutex_);
+      sync::MutexLock lock(mutex_);
       reading_ = false;
       if (ok) {
         next_operation_ = 0;
@@ -45,7 +48,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
   }
   void OnWriteDone(bool ok) override {
     {
-      std::lock_guard lock(mutex_);
+      sync::MutexLock lock(mutex_);
       writing_ = false;
       result_bytes_ -= writing_bytes_;
       writing_bytes_ = 0;
@@ -54,7 +57,10 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
     Go();
   }
   void OnCancel() override { End(Code::kCancelled); }
-  void OnDone() override { self_.reset(); }
+  void OnDone() override {
+    place_.Leave();
+    self_.reset();
+  }
 
  private:
   struct Read {
@@ -66,7 +72,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
   // Does everything that can be done. One thread at a time; what others want meanwhile is done by the one
   // inside.
   void Go() {
-    std::unique_lock lock(mutex_);
+    sync::MutexLock lock(mutex_);
     if (going_) {
       go_again_ = true;
       return;
@@ -76,9 +82,10 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
       go_again_ = false;
       while (!ended_ && MayTake()) {
         v1::SessionOperation operation = std::move(*request_.mutable_operations(next_operation_++));
-        lock.unlock();
-        Take(std::move(operation));
-        lock.lock();
+        uint64_t session = session_;
+        lock.Unlock();
+        Take(std::move(operation), session);
+        lock.Lock();
       }
       StartReaders();
       SendResults();
@@ -91,34 +98,35 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
     } while (go_again_ && !ended_);
     going_ = false;
     bool finished = !ended_ && half_closed_ && outstanding_ == 0 && results_.empty() && !writing_;
-    lock.unlock();
+    lock.Unlock();
     if (finished) End(std::nullopt);
   }
 
-  bool MayTake() const {
+  bool MayTake() const HF_REQUIRES(mutex_) {
     return !reading_ && next_operation_ < request_.operations_size() && !opening_ &&
            outstanding_ < limits::kStreamOpsOutstandingMax &&
            (write_bytes_ == 0 || write_bytes_ < kWriteBytesMax);
   }
 
-  void Take(v1::SessionOperation operation) {
+  // Only the thread inside Go() calls it. `session`: the session's index, 0 before there is one.
+  void Take(v1::SessionOperation operation, uint64_t session) {
     bool is_open = operation.operation_case() == v1::SessionOperation::kOpen;
-    if (is_open == (session_ != 0)) return End(Code::kInvalidArgument);
+    if (is_open == (session != 0)) return End(Code::kInvalidArgument);
     switch (operation.operation_case()) {
       case v1::SessionOperation::kOpen:
         return Open(operation);
       case v1::SessionOperation::kGet: {
-        std::lock_guard lock(mutex_);
+        sync::MutexLock lock(mutex_);
         ++outstanding_;
         reads_.push_back({std::move(operation), writes_taken_, DeadlineOf(*context_)});
         return;
       }
       case v1::SessionOperation::kPut:
-        return Write(operation, operation.put());
+        return Write(operation, operation.put(), session);
       case v1::SessionOperation::kDelete:
-        return Write(operation, operation.delete_());
+        return Write(operation, operation.delete_(), session);
       case v1::SessionOperation::kBatch:
-        return Write(operation, operation.batch());
+        return Write(operation, operation.batch(), session);
       case v1::SessionOperation::kSync:
         return services_.backend.Sync(AdmitWrite(operation.id(), 0));
       case v1::SessionOperation::OPERATION_NOT_SET:
@@ -129,7 +137,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
   void Open(const v1::SessionOperation& operation) {
     uint64_t id = operation.id(), resumed = operation.open().session();
     {
-      std::lock_guard lock(mutex_);
+      sync::MutexLock lock(mutex_);
       ++outstanding_;
       opening_ = true;
     }
@@ -137,7 +145,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
       v1::SessionResult result;
       result.set_id(id);
       {
-        std::lock_guard lock(self->mutex_);
+        sync::MutexLock lock(self->mutex_);
         self->opening_ = false;
         if (done.status.has_value()) {
           self->session_ = done.index.value;
@@ -160,7 +168,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
   WriteDone AdmitWrite(uint64_t id, size_t bytes) {
     uint64_t ordinal;
     {
-      std::lock_guard lock(mutex_);
+      sync::MutexLock lock(mutex_);
       ++outstanding_;
       write_bytes_ += bytes;
       ordinal = ++writes_taken_;
@@ -171,7 +179,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
       result.set_id(id);
       result.set_detail(done.detail);
       {
-        std::lock_guard lock(self->mutex_);
+        sync::MutexLock lock(self->mutex_);
         self->write_bytes_ -= bytes;
         self->writes_unanswered_.erase(ordinal);
         if (done.status.has_value() && self->at_least_ < done.index) self->at_least_ = done.index;
@@ -186,7 +194,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
   }
 
   template <typename Request>
-  void Write(const v1::SessionOperation& operation, const Request& request) {
+  void Write(const v1::SessionOperation& operation, const Request& request, uint64_t session) {
     WriteDone done = AdmitWrite(operation.id(), operation.ByteSizeLong());
     WriteReply refusal;
     // Sequences that do not rise could not be told from retries.
@@ -200,18 +208,17 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
       refusal.status = batch.error();
       return done(refusal);
     }
-    batch->session = session_;
+    batch->session = session;
     batch->sequence = operation.sequence();
     services_.backend.Write(std::move(batch).value(), WaitOf(request.wait()), std::move(done));
   }
 
-  bool ReadMayRun() const {
+  bool ReadMayRun() const HF_REQUIRES(mutex_) {
     return !reads_.empty() && result_bytes_ < limits::kConnectionBytesMax &&
            (writes_unanswered_.empty() || *writes_unanswered_.begin() > reads_.front().after);
   }
 
-  // REQUIRES: mutex_ held.
-  void StartReaders() {
+  void StartReaders() HF_REQUIRES(mutex_) {
     if (ended_ || readers_ >= kReadersMax || !ReadMayRun()) return;
     ++readers_;
     services_.reads.Continue([self = shared_from_this()] { self->RunReads(); });
@@ -222,7 +229,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
       Read read;
       LogIndex at_least;
       {
-        std::lock_guard lock(mutex_);
+        sync::MutexLock lock(mutex_);
         if (ended_ || !ReadMayRun()) {
           --readers_;
           return;
@@ -235,7 +242,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
       result.set_id(read.operation.id());
       auto got = ReadOne(services_.backend, read.operation.get(), at_least, kWaitSliceMs);
       if (!got && got.code() == Code::kDeadline && LeftMs(read.deadline) > 0) {
-        std::lock_guard lock(mutex_);
+        sync::MutexLock lock(mutex_);
         reads_.push_front(std::move(read));
         services_.reads.Continue([self = shared_from_this()] { self->RunReads(); });
         return;  // still counted in readers_
@@ -252,7 +259,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
   // Any thread.
   void Answer(v1::SessionResult result) {
     {
-      std::lock_guard lock(mutex_);
+      sync::MutexLock lock(mutex_);
       --outstanding_;
       if (ended_) return;
       result_bytes_ += result.ByteSizeLong();
@@ -261,8 +268,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
     Go();
   }
 
-  // REQUIRES: mutex_ held.
-  void SendResults() {
+  void SendResults() HF_REQUIRES(mutex_) {
     if (ended_ || writing_ || results_.empty()) return;
     reply_.clear_results();
     while (!results_.empty() && writing_bytes_ < kReplyBytesTarget) {
@@ -276,7 +282,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
 
   void End(std::optional<Code> why) {
     {
-      std::lock_guard lock(mutex_);
+      sync::MutexLock lock(mutex_);
       if (ended_) return;
       ended_ = true;
     }
@@ -286,24 +292,27 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
   Services& services_;
   grpc::CallbackServerContext* context_;
   std::shared_ptr<SessionStream> self_;  // until gRPC is done with us
+  Place place_;                          // left when gRPC is done: answers may hold this for longer
 
-  // Only the thread inside Go() touches these two.
-  uint64_t last_sequence_ = 0;
-  uint64_t session_ = 0;  // its index; written before opening_ is cleared
+  uint64_t last_sequence_ = 0;  // of the thread inside Go() alone
 
-  std::mutex mutex_;
-  bool going_ = false, go_again_ = false, reading_ = true, writing_ = false, opening_ = false,
-       half_closed_ = false, ended_ = false;
-  v1::SessionRequest request_;
-  int next_operation_ = 0;
-  size_t outstanding_ = 0, write_bytes_ = 0, readers_ = 0;
-  uint64_t writes_taken_ = 0;
-  std::set<uint64_t> writes_unanswered_;
-  LogIndex at_least_;  // the session's own last write (rule H1)
-  std::deque<Read> reads_;
-  std::deque<v1::SessionResult> results_;
-  size_t result_bytes_ = 0, writing_bytes_ = 0;
-  v1::SessionReply reply_;
+  sync::Mutex mutex_{sync::LockName::kSession};
+  bool going_ HF_GUARDED_BY(mutex_) = false, go_again_ HF_GUARDED_BY(mutex_) = false;
+  bool reading_ HF_GUARDED_BY(mutex_) = true, writing_ HF_GUARDED_BY(mutex_) = false;
+  bool opening_ HF_GUARDED_BY(mutex_) = false;
+  bool half_closed_ HF_GUARDED_BY(mutex_) = false, ended_ HF_GUARDED_BY(mutex_) = false;
+  uint64_t session_ HF_GUARDED_BY(mutex_) = 0;        // its index
+  v1::SessionRequest request_ HF_GUARDED_BY(mutex_);  // gRPC's while reading_
+  int next_operation_ HF_GUARDED_BY(mutex_) = 0;
+  size_t outstanding_ HF_GUARDED_BY(mutex_) = 0, write_bytes_ HF_GUARDED_BY(mutex_) = 0;
+  size_t readers_ HF_GUARDED_BY(mutex_) = 0;
+  uint64_t writes_taken_ HF_GUARDED_BY(mutex_) = 0;
+  std::set<uint64_t> writes_unanswered_ HF_GUARDED_BY(mutex_);
+  LogIndex at_least_ HF_GUARDED_BY(mutex_);  // the session's own last write (rule H1)
+  std::deque<Read> reads_ HF_GUARDED_BY(mutex_);
+  std::deque<v1::SessionResult> results_ HF_GUARDED_BY(mutex_);
+  size_t result_bytes_ HF_GUARDED_BY(mutex_) = 0, writing_bytes_ HF_GUARDED_BY(mutex_) = 0;
+  v1::SessionReply reply_ HF_GUARDED_BY(mutex_);  // gRPC's while writing_
 };
 
 }  // namespace

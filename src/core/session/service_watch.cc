@@ -5,6 +5,7 @@
 #include <deque>
 
 #include "core/session/service_internal.h"
+#include "sync/mutex.h"
 
 namespace holdfast::session {
 namespace {
@@ -16,10 +17,11 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
                           public std::enable_shared_from_this<WatchStream> {
  public:
   WatchStream(Services& services, grpc::CallbackServerContext* context)
-      : services_(services), context_(context) {}
+      : services_(services), context_(context), place_(services.watches) {}
 
   void Begin(const v1::WatchRequest& request) {
     self_ = shared_from_this();
+    if (!place_) return End(services_.watches.code());
     auto table = services_.backend.FindTable(request.table());
     if (!table) return End(table.code());
     std::weak_ptr<WatchStream> weak = self_;
@@ -29,7 +31,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
         });
     if (!watch) return End(watch.code());
     {
-      std::lock_guard lock(mutex_);
+      sync::MutexLock lock(mutex_);
       if (!ended_) watch_ = std::move(watch).value();
     }
     auto in_an_hour =
@@ -39,7 +41,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
     });
     StartSendInitialMetadata();  // tells the client that from now on it misses nothing
     {
-      std::lock_guard lock(mutex_);
+      sync::MutexLock lock(mutex_);
       scheduled_ = false;
     }
     Ready();
@@ -48,13 +50,14 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
   void OnWriteDone(bool ok) override {
     if (!ok) return End(Code::kCancelled);
     {
-      std::lock_guard lock(mutex_);
+      sync::MutexLock lock(mutex_);
       writing_ = false;
     }
     Ready();
   }
   void OnCancel() override { End(Code::kCancelled); }
   void OnDone() override {
+    place_.Leave();
     alarm_.Cancel();
     self_.reset();
   }
@@ -63,7 +66,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
   // Any thread, maybe under the backend's locks: only makes sure that a step will run.
   void Ready() {
     {
-      std::lock_guard lock(mutex_);
+      sync::MutexLock lock(mutex_);
       if (ended_) return;
       again_ = true;
       if (scheduled_) return;
@@ -75,7 +78,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
   void Step() {
     Status status = Ok();
     {
-      std::unique_lock lock(mutex_);
+      sync::MutexLock lock(mutex_);
       again_ = false;
       status = StepLocked();
       scheduled_ = false;
@@ -83,13 +86,13 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
     if (!status.has_value()) return End(status.code());
     bool missed;
     {
-      std::lock_guard lock(mutex_);
+      sync::MutexLock lock(mutex_);
       missed = again_;
     }
     if (missed) Ready();
   }
 
-  Status StepLocked() {
+  Status StepLocked() HF_REQUIRES(mutex_) {
     if (ended_ || !watch_) return Ok();
     bool room = !writing_ && events_.empty();
     auto taken = watch_->Take(room ? kEventsTaken : 0);
@@ -125,7 +128,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
   void End(Code code) {
     std::unique_ptr<Watch> released;  // at once: the last message may wait long for its reader
     {
-      std::lock_guard lock(mutex_);
+      sync::MutexLock lock(mutex_);
       if (ended_) return;
       ended_ = true;
       released = std::move(watch_);
@@ -137,13 +140,15 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
   Services& services_;
   grpc::CallbackServerContext* context_;
   std::shared_ptr<WatchStream> self_;  // until gRPC is done with us
+  Place place_;                        // left when gRPC is done: others may hold this for longer
   grpc::Alarm alarm_;
-  std::mutex mutex_;
-  std::unique_ptr<Watch> watch_;
-  std::deque<WatchEvent> events_;
-  v1::WatchReply reply_;
-  bool writing_ = false, again_ = false, ended_ = false;
-  bool scheduled_ = true;  // no step before Begin() has sent the metadata
+  sync::Mutex mutex_{sync::LockName::kSession};
+  std::unique_ptr<Watch> watch_ HF_GUARDED_BY(mutex_);
+  std::deque<WatchEvent> events_ HF_GUARDED_BY(mutex_);
+  v1::WatchReply reply_ HF_GUARDED_BY(mutex_);  // gRPC's while writing_
+  bool writing_ HF_GUARDED_BY(mutex_) = false, again_ HF_GUARDED_BY(mutex_) = false,
+                ended_ HF_GUARDED_BY(mutex_) = false;
+  bool scheduled_ HF_GUARDED_BY(mutex_) = true;  // no step before Begin() has sent the metadata
 };
 
 }  // namespace

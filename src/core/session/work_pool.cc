@@ -2,48 +2,50 @@
 
 namespace holdfast::session {
 
-WorkPool::WorkPool(size_t threads, size_t queue_max) : queue_max_(queue_max) {
+WorkPool::WorkPool(sync::ActivityKind activity, size_t threads, size_t queue_max)
+    : activity_(activity), queue_max_(queue_max) {
   for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { Main(); });
 }
 
 WorkPool::~WorkPool() {
   {
-    std::lock_guard lock(mutex_);
+    sync::MutexLock lock(mutex_);
     stopping_ = true;
   }
-  wake_.notify_all();
+  wake_.NotifyAll();
   for (auto& t : threads_) t.join();
 }
 
 bool WorkPool::Submit(Job job) {
   {
-    std::lock_guard lock(mutex_);
+    sync::MutexLock lock(mutex_);
     if (stopping_ || queue_.size() >= queue_max_) return false;
     queue_.push_back(std::move(job));
   }
-  wake_.notify_one();
+  wake_.NotifyOne();
   return true;
 }
 
 void WorkPool::Continue(Job job) {
   {
-    std::lock_guard lock(mutex_);
+    sync::MutexLock lock(mutex_);
     queue_.push_back(std::move(job));
   }
-  wake_.notify_one();
+  wake_.NotifyOne();
 }
 
 void WorkPool::Main() {
-  std::unique_lock lock(mutex_);
+  sync::Activity activity(activity_);
+  sync::MutexLock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    while (!stopping_ && queue_.empty()) wake_.Wait(mutex_);
     if (queue_.empty()) return;
     Job job = std::move(queue_.front());
     queue_.pop_front();
-    lock.unlock();
+    lock.Unlock();
     job();
     job = nullptr;
-    lock.lock();
+    lock.Lock();
   }
 }
 

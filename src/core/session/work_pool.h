@@ -2,19 +2,21 @@
 #ifndef HOLDFAST_CORE_SESSION_WORK_POOL_H_
 #define HOLDFAST_CORE_SESSION_WORK_POOL_H_
 
-#include <condition_variable>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <thread>
 #include <vector>
+
+#include "sync/activity.h"
+#include "sync/mutex.h"
 
 namespace holdfast::session {
 
 class WorkPool {
  public:
   using Job = std::function<void()>;
-  WorkPool(size_t threads, size_t queue_max);
+  // `activity`: what its threads' processor time counts as.
+  WorkPool(sync::ActivityKind activity, size_t threads, size_t queue_max);
   ~WorkPool();  // runs what is queued, joins
 
   // False: the queue is full and the job was not taken.
@@ -24,11 +26,12 @@ class WorkPool {
 
  private:
   void Main();
+  const sync::ActivityKind activity_;
   const size_t queue_max_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<Job> queue_;
-  bool stopping_ = false;
+  sync::Mutex mutex_{sync::LockName::kSession};
+  sync::CondVar wake_;
+  std::deque<Job> queue_ HF_GUARDED_BY(mutex_);
+  bool stopping_ HF_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
 };
 

@@ -62,7 +62,7 @@ Status ReplaceFile(const std::string& path, ByteView bytes, unsigned mode) {
 
 Result<UntrustedBytes> AnchorFile::Get(std::string_view name) {
   if (name != kAnchorName) return Code::kNotFound;
-  std::lock_guard<std::mutex> lock(mutex_);
+  sync::MutexLock lock(mutex_);
   int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return CodeOf(errno);
   Bytes bytes(kAnchorBytesMax + 1);
@@ -85,7 +85,7 @@ Result<UntrustedBytes> AnchorFile::Get(std::string_view name) {
 
 Status AnchorFile::Put(std::string_view name, ByteView bytes) {
   if (name != kAnchorName || bytes.size() > kAnchorBytesMax) return Code::kInvalidArgument;
-  std::lock_guard<std::mutex> lock(mutex_);
+  sync::MutexLock lock(mutex_);
   return ReplaceFile(path_, bytes, 0644);
 }
 

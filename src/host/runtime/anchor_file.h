@@ -5,10 +5,10 @@
 #ifndef HOLDFAST_HOST_RUNTIME_ANCHOR_FILE_H_
 #define HOLDFAST_HOST_RUNTIME_ANCHOR_FILE_H_
 
-#include <mutex>
 #include <string>
 
 #include "seam/storage.h"
+#include "sync/mutex.h"
 
 namespace holdfast::host {
 
@@ -42,7 +42,7 @@ class AnchorFile : public seam::Storage {
 
  private:
   const std::string path_;
-  std::mutex mutex_;
+  sync::Mutex mutex_{sync::LockName::kOther};  // one call on the file at a time
 };
 
 // Writes a file so that a reader sees the old bytes or the new ones: temporary name in the same directory,

@@ -37,24 +37,24 @@ SavingLock::~SavingLock() { ::close(fd_); }
 
 void SavingLock::Before(const seam::StorageRequest& request) {
   if (IsBarrier(request)) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    sync::MutexLock lock(mutex_);
     barrier_covers_number_ = number_written_;
   }
   if (!WritesSlot(request)) return;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    sync::MutexLock lock(mutex_);
     if (held_) return;
   }
   // Not under mutex_: a barrier of the journal must get past while we wait for a backup. Slots are written by
   // one lane.
   while (::flock(fd_, LOCK_EX) != 0 && errno == EINTR) continue;
-  std::lock_guard<std::mutex> lock(mutex_);
+  sync::MutexLock lock(mutex_);
   held_ = true;
   number_written_ = false;
 }
 
 void SavingLock::After(const seam::StorageRequest& request, bool ok) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  sync::MutexLock lock(mutex_);
   if (!held_) return;
   bool slot = WritesSlot(request);
   if ((slot || IsBarrier(request)) && !ok) return Release();

@@ -9,11 +9,11 @@
 #define HOLDFAST_HOST_RUNTIME_SAVING_LOCK_H_
 
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "base/result.h"
 #include "seam/channel.h"
+#include "sync/mutex.h"
 
 namespace holdfast::host {
 
@@ -30,13 +30,14 @@ class SavingLock {
 
  private:
   explicit SavingLock(int fd) : fd_(fd) {}
-  void Release();
+  void Release() HF_REQUIRES(mutex_);
 
   const int fd_;
-  std::mutex mutex_;
-  bool held_ = false;
-  bool number_written_ = false;
-  bool barrier_covers_number_ = false;  // the barrier that is under way began after the number was written
+  sync::Mutex mutex_{sync::LockName::kOther};
+  bool held_ HF_GUARDED_BY(mutex_) = false;
+  bool number_written_ HF_GUARDED_BY(mutex_) = false;
+  // The barrier that is under way began after the number was written.
+  bool barrier_covers_number_ HF_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace holdfast::host

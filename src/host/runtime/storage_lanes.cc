@@ -94,9 +94,9 @@ StorageLanes::StorageLanes(seam::Storage& store, seam::Storage* anchor, SavingLo
 
 StorageLanes::~StorageLanes() {
   for (Queue& queue : queues_) {
-    std::lock_guard<std::mutex> lock(queue.mutex);
+    sync::MutexLock lock(queue.mutex);
     queue.stopping = true;
-    queue.wake.notify_all();
+    queue.wake.NotifyAll();
   }
   for (std::thread& t : threads_) t.join();
 }
@@ -121,19 +121,19 @@ StorageLanes::Lane StorageLanes::LaneOf(const StorageRequest& request) {
 
 void StorageLanes::Submit(StorageRequest request) {
   Queue& queue = queues_[LaneOf(request)];
-  std::lock_guard<std::mutex> lock(queue.mutex);
+  sync::MutexLock lock(queue.mutex);
   queue.requests.push_back(std::move(request));
-  queue.wake.notify_one();
+  queue.wake.NotifyOne();
 }
 
 void StorageLanes::Work(Queue& queue) {
   for (;;) {
-    std::unique_lock<std::mutex> lock(queue.mutex);
-    queue.wake.wait(lock, [&] { return queue.stopping || !queue.requests.empty(); });
+    sync::MutexLock lock(queue.mutex);
+    while (!queue.stopping && queue.requests.empty()) queue.wake.Wait(queue.mutex);
     if (queue.requests.empty()) return;
     StorageRequest request = std::move(queue.requests.front());
     queue.requests.pop_front();
-    lock.unlock();
+    lock.Unlock();
     Run(request);
   }
 }

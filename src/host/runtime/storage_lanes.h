@@ -12,15 +12,14 @@
 #define HOLDFAST_HOST_RUNTIME_STORAGE_LANES_H_
 
 #include <array>
-#include <condition_variable>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "host/runtime/saving_lock.h"
 #include "seam/channel.h"
+#include "sync/mutex.h"
 
 namespace holdfast::host {
 
@@ -39,10 +38,10 @@ class StorageLanes {
  private:
   enum Lane : size_t { kJournal, kObjects, kBarrier, kReads, kLanes };
   struct Queue {
-    std::mutex mutex;
-    std::condition_variable wake;
-    std::deque<seam::StorageRequest> requests;
-    bool stopping = false;
+    sync::Mutex mutex{sync::LockName::kOther};
+    sync::CondVar wake;
+    std::deque<seam::StorageRequest> requests HF_GUARDED_BY(mutex);
+    bool stopping HF_GUARDED_BY(mutex) = false;
   };
   static Lane LaneOf(const seam::StorageRequest& request);
   void Work(Queue& queue);
