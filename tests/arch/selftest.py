@@ -2,6 +2,7 @@
 """Each architecture test fails on what it is there to refuse, and passes on what it allows."""
 import importlib.machinery
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import check_compile_fail  # noqa: E402
 import check_includes  # noqa: E402
 import check_symbols  # noqa: E402
 import check_text  # noqa: E402
+import check_thread_safety  # noqa: E402
 import list_not_yet  # noqa: E402
 from source_tree import Module, compare_generated, load_modules, reachable  # noqa: E402
 
@@ -297,6 +299,41 @@ class CompileFail(Tree):
         self.assert_one(self.problems(case.format("nonsense;")), "not with /deleted/")
         self.assertNotEqual(self.problems("// expect: x\nnonsense;\n"), [])
         self.assert_one(self.problems("int x;\n"), "expect")
+
+
+class ThreadSafety(Tree):
+    HEAD = '#include "sync/mutex.h"\nusing namespace holdfast::sync;\nMutex m;\nint n HF_GUARDED_BY(m) = 0;\n'
+
+    def problems(self, allowed=(), **sources):
+        entries = []
+        for name, text in sources.items():
+            path = self.write(f"src/mine/{name}.cc", text)
+            if name != "stray":
+                entries.append({"directory": self.root, "file": path,
+                                "command": f"g++ -I{ROOT}/src -DHF_X=1 -O2 -Wall -o a.o -c {path}"})
+        self.write("build/compile_commands.json", json.dumps(entries))
+        return check_thread_safety.check(self.root, os.path.join(self.root, "build"), "clang++-14", set(allowed),
+                                         folders=("src/mine",))
+
+    def test_data_touched_without_its_lock_and_a_lock_not_given_back_are_refused(self):
+        self.assertEqual(self.problems(
+            good=self.HEAD + "void F() { MutexLock lock(m); ++n; }\nvoid G() HF_REQUIRES(m) { ++n; }\n"), [])
+        self.assert_one(self.problems(good=self.HEAD, bad=self.HEAD + "void F() { ++n; }\n"),
+                        "src/mine/bad.cc:5", "requires holding mutex 'm'")
+        os.remove(os.path.join(self.root, "src/mine/bad.cc"))
+        self.assert_one(self.problems(good=self.HEAD + "void G() HF_REQUIRES(m);\nvoid F() { G(); }\n"), "requires holding")
+        self.assert_one(self.problems(good=self.HEAD + "void F() { m.Lock(); ++n; }\n"), "still held")
+
+    def test_a_lock_of_the_standard_library_needs_a_reason(self):
+        text = "#include <mutex>  // std::mutex\nstd::mutex m;\nvoid F() { std::lock_guard lock(m); }\n"
+        self.assert_one(self.problems(bare=text), "src/mine/bare.cc:1", "sync/mutex.h")
+        self.assertEqual(self.problems(allowed=["src/mine/bare.cc"], bare=text), [])
+        self.assert_one(self.problems(allowed=["src/mine/bare.cc"], bare="int x;  // std::mutex\n"), "any more")
+        self.assert_one(check_thread_safety.parse_allow("src/a.cc\n")[1], "# reason")
+
+    def test_a_source_that_the_build_does_not_know_is_a_problem(self):
+        self.assert_one(self.problems(stray="int x;\n"), "src/mine/stray.cc", "does not compile it")
+        self.assertEqual(self.problems(a_test="nonsense\n", a_fuzz="nonsense\n", stray=""), self.problems(stray=""))
 
 
 class Format(Tree):

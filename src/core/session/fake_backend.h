@@ -153,10 +153,7 @@ class FakeBackend : public Backend {
                                             std::function<void()> ready) override {
     std::lock_guard lock(mutex_);
     if (from.value != 0 && from.value < history_from_) return Code::kSnapshotTooOld;
-    auto w = std::make_unique<FakeWatch>(*this);
-    w->table = table;
-    w->prefix = std::move(prefix);
-    w->ready = std::move(ready);
+    auto w = std::make_unique<FakeWatch>(*this, table, std::move(prefix), std::move(ready));
     if (from.value != 0) {
       for (auto& [t, e] : history_) {
         if (e.index >= from) w->Offer(t, e);
@@ -208,11 +205,8 @@ class FakeBackend : public Backend {
   void PutSystem(std::vector<std::pair<std::string, std::optional<Bytes>>> changes, WriteDone done) override {
     Enqueue(kernel::Wait::kDurable, std::move(done), [this, c = std::move(changes)](WriteReply&) {
       for (auto& [key, value] : c) {
-        if (value) {
-          system_[key] = *value;
-        } else {
-          system_.erase(key);
-        }
+        system_.erase(key);
+        if (value) system_[key] = *value;
       }
     });
   }
@@ -242,7 +236,8 @@ class FakeBackend : public Backend {
   };
 
   struct FakeWatch : Watch {
-    explicit FakeWatch(FakeBackend& b) : backend(b) {}
+    FakeWatch(FakeBackend& b, const TableId& t, Bytes p, std::function<void()> r)
+        : backend(b), table(t), prefix(std::move(p)), ready(std::move(r)) {}
     ~FakeWatch() override {
       std::lock_guard lock(backend.mutex_);
       std::erase(backend.watches_, this);
