@@ -12,6 +12,7 @@
 #include "cli/failure.h"
 #include "cli/kv_internal.h"
 #include "cli/served.h"
+#include "cli/status.h"
 #include "cli/store_access.h"
 #include "cli/text.h"
 #include "host/runtime/anchor_file.h"
@@ -39,36 +40,11 @@ int SaveState(const AdminArguments& a) {
 
 int ShowStatus(const AdminArguments& a) {
   sdk::ServerStatus s = Take(ConnectAdmin(a.config)->GetStatus(), "admin status");
-  std::string failed = s.failed == 0 ? "" : std::string(CodeName(static_cast<Code>(s.failed)));
   if (a.json) {
-    JsonLine metrics;
-    for (const auto& [name, value] : s.metrics) metrics.Number(name, value);
-    JsonLine line;
-    line.Text("store", s.store)
-        .Text("member", s.member)
-        .Number("term", s.term)
-        .Number("committed", s.committed);
-    line.Number("applied", s.applied).Number("saved", s.saved).Number("save", s.save);
-    line.Number("dirty_bytes", s.dirty_bytes).Number("cache_bytes", s.cache_bytes);
-    line.Number("cache_bytes_max", s.cache_bytes_max).Number("segments", s.segments);
-    line.Number("segment_bytes", s.segment_bytes).Number("live_bytes", s.live_bytes);
-    line.Number("connections", s.connections).Bool("full", s.full).Text("failed", failed);
-    PrintLine(line.Text("freshness", s.freshness).Raw("metrics", metrics.str()).str());
-    return 0;
+    PrintLine(StatusJson(s));
+  } else {
+    for (const std::string& line : StatusLines(s)) PrintLine(line);
   }
-  PrintLine("store        " + s.store);
-  PrintLine("log          committed " + Thousands(s.committed) + ", applied " + Thousands(s.applied) +
-            ", term " + std::to_string(s.term));
-  PrintLine("saved        up to index " + Thousands(s.saved) + " as save " + std::to_string(s.save));
-  PrintLine("memory       " + HumanBytes(s.dirty_bytes) + " unsaved, cache " + HumanBytes(s.cache_bytes) +
-            " of " + HumanBytes(s.cache_bytes_max));
-  PrintLine("segments     " + Thousands(s.segments) + ", " + HumanBytes(s.segment_bytes) +
-            ", of which live " + HumanBytes(s.live_bytes));
-  PrintLine("connections  " + std::to_string(s.connections));
-  PrintLine("freshness    " + s.freshness);
-  if (s.full) PrintLine("writes       refused: no space left on the provider; reads go on");
-  if (!failed.empty())
-    PrintLine("writes       stopped: " + std::string(CodeText(static_cast<Code>(s.failed))));
   return 0;
 }
 
