@@ -138,7 +138,45 @@ def ring_writer():
     }
 
 
-FUZZERS = {"wire_fuzz": wire, "ring_fuzz": ring, "ring_writer_fuzz": ring_writer}
+# -- the API's messages (api/holdfast/v1/kv.proto), by field number
+
+def varint(n):
+    out = b""
+    while n > 127:
+        out, n = out + bytes([n & 127 | 128]), n >> 7
+    return out + bytes([n])
+
+def number(field, n): return varint(field << 3) + varint(n)
+def text(field, b): return varint(field << 3 | 2) + varint(len(b)) + b
+
+def requests():
+    put = text(1, b"a") + text(2, b"key") + text(3, b"value")
+    delete = text(1, b"b") + text(2, b"key") + number(3, 1)
+    compares = text(1, text(1, b"a") + text(2, b"k") + number(3, 1)) + text(1, text(1, b"a") + text(2, b"l") + number(4, 1))
+    compares += text(1, text(1, b"b") + text(2, b"m") + text(5, b"equal to this"))
+    operations = text(2, text(1, b"a") + text(2, b"k") + text(3, b"v")) + text(2, text(1, b"a") + text(2, b"d") + number(4, 1))
+    operations += text(2, text(1, b"c") + text(2, b"from") + text(5, b"until"))
+    def session(id, field, body): return text(1, number(1, id) + number(2, id) + text(field, body))
+    return {
+        "put": b"p" + put,
+        "put_no_wait": b"p" + put + number(4, 1),
+        "put_into_no_table": b"p" + text(1, b"zz") + text(2, b"key"),
+        "put_long_key": b"p" + text(1, b"a") + text(2, bytes(1025)),
+        "delete": b"d" + delete,
+        "batch": b"b" + compares + operations,
+        "batch_of_nothing": b"b" + text(2, text(1, b"a") + text(2, b"k")),
+        "batch_inverted_range": b"b" + text(2, text(1, b"a") + text(2, b"z") + text(5, b"a")),
+        "batch_compares_only": b"b" + compares + number(3, 1),
+        "scan": b"s" + text(1, b"a") + text(2, b"pre") + text(3, b"pref") + text(4, b"prf") + number(5, 1) + number(6, 10),
+        "scan_highest_prefix": b"s" + text(1, b"a") + text(2, b"p\xff\xff") + text(3, b"p"),
+        "scan_empty": b"s" + text(1, b"a") + text(3, b"b") + text(4, b"a"),
+        "table": b"t" + text(1, b"name") + number(2, 1) + number(3, 16) + number(4, 256),
+        "table_small_order": b"t" + text(1, b"name") + number(3, 3),
+        "session": b"S" + session(1, 3, b"") + session(2, 5, put) + session(3, 6, delete) + session(4, 7, compares + operations) + session(5, 8, b""),
+    }
+
+
+FUZZERS = {"wire_fuzz": wire, "ring_fuzz": ring, "ring_writer_fuzz": ring_writer, "requests_fuzz": requests}
 
 
 def main():

@@ -3,7 +3,6 @@
 #include <charconv>
 
 #include "core/session/service_internal.h"
-#include "crypto/hash.h"
 
 namespace holdfast::session {
 
@@ -133,118 +132,10 @@ std::string SerialOf(const Services& services, const grpc::CallbackServerContext
   return found ? found->serial : std::string();
 }
 
-kernel::Wait WaitOf(v1::Wait wait) {
-  return wait == v1::WAIT_NONE ? kernel::Wait::kNone : kernel::Wait::kDurable;
-}
-
 void FillReply(const WriteReply& from, v1::WriteReply* to) {
   to->set_term(from.term.value);
   to->set_index(from.index.value);
   to->set_reached(from.reached == kernel::Wait::kNone ? v1::WAIT_NONE : v1::WAIT_DURABLE);
-}
-
-Result<kernel::Batch> BatchOf(Backend& backend, const v1::PutRequest& request) {
-  kernel::Batch batch;
-  kernel::Operation& op = batch.operations.emplace_back();
-  HF_TRY(op.table, backend.FindTable(request.table()));
-  op.kind = kernel::OperationKind::kPut;
-  op.key = ToBytes(request.key());
-  op.value = ToBytes(request.value());
-  return batch;
-}
-
-Result<kernel::Batch> BatchOf(Backend& backend, const v1::DeleteRequest& request) {
-  kernel::Batch batch;
-  kernel::Operation& op = batch.operations.emplace_back();
-  HF_TRY(op.table, backend.FindTable(request.table()));
-  op.kind = kernel::OperationKind::kDelete;
-  op.key = ToBytes(request.key());
-  return batch;
-}
-
-namespace {
-
-// Most batches speak of one table: its name is looked up once.
-class TableNames {
- public:
-  explicit TableNames(Backend& backend) : backend_(backend) {}
-  Result<TableId> Find(const std::string& name) {
-    if (known_ && name == name_) return id_;
-    HF_TRY(id_, backend_.FindTable(name));
-    name_ = name;
-    known_ = true;
-    return id_;
-  }
-
- private:
-  Backend& backend_;
-  std::string name_;
-  TableId id_;
-  bool known_ = false;
-};
-
-Status FillCompare(const v1::Compare& from, kernel::Compare& to) {
-  to.key = ToBytes(from.key());
-  switch (from.condition_case()) {
-    case v1::Compare::kAbsent:
-      to.kind = kernel::CompareKind::kAbsent;
-      return from.absent() ? Ok() : Status(Code::kInvalidArgument);
-    case v1::Compare::kPresent:
-      to.kind = kernel::CompareKind::kPresent;
-      return from.present() ? Ok() : Status(Code::kInvalidArgument);
-    case v1::Compare::kEquals:
-      to.kind = kernel::CompareKind::kEquals;
-      to.value_sha256 = crypto::Sha256(AsBytes(from.equals()));
-      return Ok();
-    case v1::Compare::CONDITION_NOT_SET:
-      break;
-  }
-  return Code::kInvalidArgument;
-}
-
-Status FillOperation(const v1::Operation& from, kernel::Operation& to) {
-  to.key = ToBytes(from.key());
-  switch (from.change_case()) {
-    case v1::Operation::kPut:
-      to.kind = kernel::OperationKind::kPut;
-      to.value = ToBytes(from.put());
-      return Ok();
-    case v1::Operation::kDelete:
-      to.kind = kernel::OperationKind::kDelete;
-      return from.delete_() ? Ok() : Status(Code::kInvalidArgument);
-    case v1::Operation::kDeleteUntil:
-      to.kind = kernel::OperationKind::kDeleteRange;
-      to.end = ToBytes(from.delete_until());
-      return Ok();
-    case v1::Operation::CHANGE_NOT_SET:
-      break;
-  }
-  return Code::kInvalidArgument;
-}
-
-}  // namespace
-
-Result<kernel::Batch> BatchOf(Backend& backend, const v1::BatchRequest& request) {
-  // Before anything is copied: a message of 20 MiB can hold millions of empty operations.
-  if (static_cast<size_t>(request.operations_size()) > limits::kBatchOpsMax ||
-      static_cast<size_t>(request.compares_size()) > limits::kBatchOpsMax) {
-    return Code::kBatchSize;
-  }
-  kernel::Batch batch;
-  TableNames names(backend);
-  batch.compares.reserve(static_cast<size_t>(request.compares_size()));
-  batch.operations.reserve(static_cast<size_t>(request.operations_size()));
-  for (const auto& from : request.compares()) {
-    kernel::Compare& compare = batch.compares.emplace_back();
-    HF_TRY(compare.table, names.Find(from.table()));
-    HF_TRY_VOID(FillCompare(from, compare));
-  }
-  for (const auto& from : request.operations()) {
-    kernel::Operation& op = batch.operations.emplace_back();
-    HF_TRY(op.table, names.Find(from.table()));
-    HF_TRY_VOID(FillOperation(from, op));
-  }
-  return batch;
 }
 
 Result<v1::GetReply> ReadOne(Backend& backend, const v1::GetRequest& request, LogIndex at_least,

@@ -11,13 +11,12 @@
 #include "core/session/clients.h"
 #include "core/session/edge.h"
 #include "core/session/places.h"
+#include "core/session/requests_internal.h"
 #include "core/session/work_pool.h"
 #include "crypto/random.h"
 #include "holdfast/v1/kv.grpc.pb.h"
 
 namespace holdfast::session {
-
-namespace v1 = ::holdfast::v1;
 
 struct Services {
   Backend& backend;
@@ -47,13 +46,7 @@ inline constexpr uint64_t kWaitSliceMs = 2;
 // The client's serial; empty when the connection has just ended.
 std::string SerialOf(const Services& services, const grpc::CallbackServerContext& context);
 
-kernel::Wait WaitOf(v1::Wait wait);
 void FillReply(const WriteReply& from, v1::WriteReply* to);
-// Tables by name to batches by id. kNoTable, kInvalidArgument (a compare without condition, an operation
-// without change).
-Result<kernel::Batch> BatchOf(Backend& backend, const v1::PutRequest& request);
-Result<kernel::Batch> BatchOf(Backend& backend, const v1::DeleteRequest& request);
-Result<kernel::Batch> BatchOf(Backend& backend, const v1::BatchRequest& request);
 Result<v1::GetReply> ReadOne(Backend& backend, const v1::GetRequest& request, LogIndex at_least,
                              uint64_t timeout_ms);
 

@@ -43,17 +43,12 @@ class KvService final : public v1::Kv::CallbackService {
   ServerUnaryReactor* CreateTable(CallbackServerContext* context, const v1::CreateTableRequest* request,
                                   v1::WriteReply* reply) override {
     ServerUnaryReactor* reactor = context->DefaultReactor();
-    tree::Descriptor d;
-    d.name = request->table();
-    d.inline_values = !request->never_inline();
-    if (request->leaf_rows_max() > limits::kOrderMax || request->inner_children_max() > limits::kOrderMax) {
-      reactor->Finish(Failure(context, Code::kInvalidArgument));
+    auto d = DescriptorOf(*request);
+    if (!d) {
+      reactor->Finish(Failure(context, d.code()));
       return reactor;
     }
-    if (request->leaf_rows_max() != 0) d.leaf_rows_max = static_cast<uint16_t>(request->leaf_rows_max());
-    if (request->inner_children_max() != 0)
-      d.inner_children_max = static_cast<uint16_t>(request->inner_children_max());
-    return Park(context, reactor, [&] { services_.backend.CreateTable(d, Answer(context, reactor, reply)); });
+    return Park(context, reactor, [&] { services_.backend.CreateTable(*d, Answer(context, reactor, reply)); });
   }
   ServerUnaryReactor* DropTable(CallbackServerContext* context, const v1::DropTableRequest* request,
                                 v1::WriteReply* reply) override {

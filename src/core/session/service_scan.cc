@@ -38,26 +38,14 @@ class Scan final : public grpc::ServerWriteReactor<v1::ScanReply> {
   }
 
   Status Open() {
-    if (request_.prefix().size() > limits::kKeyBytesMax) return Code::kKeySize;
+    HF_TRY(ScanRange range, RangeOf(request_));
     HF_TRY(table_, services_.backend.FindTable(request_.table()));
     HF_TRY(snapshot_, services_.backend.TakeSnapshot(LogIndex(request_.at_least()), kWaitSliceMs));
     left_ = request_.limit() == 0 ? UINT64_MAX : request_.limit();
-    from_ = ToBytes(request_.from());
-    until_ = ToBytes(request_.until());
-    ByteView prefix = AsBytes(request_.prefix());
-    if (Compare(from_, prefix) < 0) from_ = ToBytes(prefix);
-    Bytes behind = BehindPrefix(prefix);
-    if (!behind.empty() && (until_.empty() || Compare(behind, until_) < 0)) until_ = behind;
-    ended_ = !until_.empty() && Compare(from_, until_) >= 0;
+    from_ = std::move(range.from);
+    until_ = std::move(range.until);
+    ended_ = range.empty;
     return Ok();
-  }
-
-  // The first key behind all that begin with `prefix`; empty: there is none.
-  static Bytes BehindPrefix(ByteView prefix) {
-    Bytes key = ToBytes(prefix);
-    while (!key.empty() && key.back() == 0xFF) key.pop_back();
-    if (!key.empty()) ++key.back();
-    return key;
   }
 
   void Next() {

@@ -1,0 +1,150 @@
+#include "core/session/requests_internal.h"
+#include "crypto/hash.h"
+
+namespace holdfast::session {
+
+kernel::Wait WaitOf(v1::Wait wait) {
+  return wait == v1::WAIT_NONE ? kernel::Wait::kNone : kernel::Wait::kDurable;
+}
+
+Result<kernel::Batch> BatchOf(Backend& backend, const v1::PutRequest& request) {
+  kernel::Batch batch;
+  kernel::Operation& op = batch.operations.emplace_back();
+  HF_TRY(op.table, backend.FindTable(request.table()));
+  op.kind = kernel::OperationKind::kPut;
+  op.key = ToBytes(request.key());
+  op.value = ToBytes(request.value());
+  return batch;
+}
+
+Result<kernel::Batch> BatchOf(Backend& backend, const v1::DeleteRequest& request) {
+  kernel::Batch batch;
+  kernel::Operation& op = batch.operations.emplace_back();
+  HF_TRY(op.table, backend.FindTable(request.table()));
+  op.kind = kernel::OperationKind::kDelete;
+  op.key = ToBytes(request.key());
+  return batch;
+}
+
+namespace {
+
+// Most batches speak of one table: its name is looked up once.
+class TableNames {
+ public:
+  explicit TableNames(Backend& backend) : backend_(backend) {}
+  Result<TableId> Find(const std::string& name) {
+    if (known_ && name == name_) return id_;
+    HF_TRY(id_, backend_.FindTable(name));
+    name_ = name;
+    known_ = true;
+    return id_;
+  }
+
+ private:
+  Backend& backend_;
+  std::string name_;
+  TableId id_;
+  bool known_ = false;
+};
+
+Status FillCompare(const v1::Compare& from, kernel::Compare& to) {
+  to.key = ToBytes(from.key());
+  switch (from.condition_case()) {
+    case v1::Compare::kAbsent:
+      to.kind = kernel::CompareKind::kAbsent;
+      return from.absent() ? Ok() : Status(Code::kInvalidArgument);
+    case v1::Compare::kPresent:
+      to.kind = kernel::CompareKind::kPresent;
+      return from.present() ? Ok() : Status(Code::kInvalidArgument);
+    case v1::Compare::kEquals:
+      to.kind = kernel::CompareKind::kEquals;
+      to.value_sha256 = crypto::Sha256(AsBytes(from.equals()));
+      return Ok();
+    case v1::Compare::CONDITION_NOT_SET:
+      break;
+  }
+  return Code::kInvalidArgument;
+}
+
+Status FillOperation(const v1::Operation& from, kernel::Operation& to) {
+  to.key = ToBytes(from.key());
+  switch (from.change_case()) {
+    case v1::Operation::kPut:
+      to.kind = kernel::OperationKind::kPut;
+      to.value = ToBytes(from.put());
+      return Ok();
+    case v1::Operation::kDelete:
+      to.kind = kernel::OperationKind::kDelete;
+      return from.delete_() ? Ok() : Status(Code::kInvalidArgument);
+    case v1::Operation::kDeleteUntil:
+      to.kind = kernel::OperationKind::kDeleteRange;
+      to.end = ToBytes(from.delete_until());
+      return Ok();
+    case v1::Operation::CHANGE_NOT_SET:
+      break;
+  }
+  return Code::kInvalidArgument;
+}
+
+}  // namespace
+
+Result<kernel::Batch> BatchOf(Backend& backend, const v1::BatchRequest& request) {
+  // Before anything is copied: a message of 20 MiB can hold millions of empty operations.
+  if (static_cast<size_t>(request.operations_size()) > limits::kBatchOpsMax ||
+      static_cast<size_t>(request.compares_size()) > limits::kBatchOpsMax) {
+    return Code::kBatchSize;
+  }
+  kernel::Batch batch;
+  TableNames names(backend);
+  batch.compares.reserve(static_cast<size_t>(request.compares_size()));
+  batch.operations.reserve(static_cast<size_t>(request.operations_size()));
+  for (const auto& from : request.compares()) {
+    kernel::Compare& compare = batch.compares.emplace_back();
+    HF_TRY(compare.table, names.Find(from.table()));
+    HF_TRY_VOID(FillCompare(from, compare));
+  }
+  for (const auto& from : request.operations()) {
+    kernel::Operation& op = batch.operations.emplace_back();
+    HF_TRY(op.table, names.Find(from.table()));
+    HF_TRY_VOID(FillOperation(from, op));
+  }
+  return batch;
+}
+
+namespace {
+
+// The first key behind all that begin with `prefix`; empty: there is none.
+Bytes BehindPrefix(ByteView prefix) {
+  Bytes key = ToBytes(prefix);
+  while (!key.empty() && key.back() == 0xFF) key.pop_back();
+  if (!key.empty()) ++key.back();
+  return key;
+}
+
+}  // namespace
+
+Result<ScanRange> RangeOf(const v1::ScanRequest& request) {
+  ByteView prefix = AsBytes(request.prefix());
+  if (prefix.size() > limits::kKeyBytesMax) return Code::kKeySize;
+  ScanRange range{ToBytes(request.from()), ToBytes(request.until())};
+  if (Compare(range.from, prefix) < 0) range.from = ToBytes(prefix);
+  Bytes behind = BehindPrefix(prefix);
+  if (!behind.empty() && (range.until.empty() || Compare(behind, range.until) < 0)) range.until = behind;
+  range.empty = !range.until.empty() && Compare(range.from, range.until) >= 0;
+  return range;
+}
+
+Result<tree::Descriptor> DescriptorOf(const v1::CreateTableRequest& request) {
+  if (request.leaf_rows_max() > limits::kOrderMax || request.inner_children_max() > limits::kOrderMax) {
+    return Code::kInvalidArgument;
+  }
+  tree::Descriptor d;
+  d.name = request.table();
+  d.inline_values = !request.never_inline();
+  if (request.leaf_rows_max() != 0) d.leaf_rows_max = static_cast<uint16_t>(request.leaf_rows_max());
+  if (request.inner_children_max() != 0)
+    d.inner_children_max = static_cast<uint16_t>(request.inner_children_max());
+  return d;
+}
+
+}  // namespace holdfast::session

@@ -1,0 +1,84 @@
+#include <gtest/gtest.h>
+
+#include "core/session/fake_backend.h"
+#include "core/session/requests_internal.h"
+
+namespace holdfast::session {
+namespace {
+
+class Tables : public FakeBackend {
+ public:
+  Result<TableId> FindTable(std::string_view name) override {
+    if (name != "t") return Code::kNoTable;
+    return TableId();
+  }
+};
+
+ScanRange Range(const std::string& prefix, const std::string& from, const std::string& until) {
+  v1::ScanRequest request;
+  request.set_prefix(prefix);
+  request.set_from(from);
+  request.set_until(until);
+  return RangeOf(request).value();
+}
+
+TEST(Requests, ABatchOfTheLargestNumberIsTakenAndOneMoreIsRefusedBeforeItIsCopied) {
+  Tables tables;
+  v1::BatchRequest request;
+  for (size_t i = 0; i < limits::kBatchOpsMax; ++i) {
+    v1::Operation* o = request.add_operations();
+    o->set_table("t");
+    o->set_put("v");
+  }
+  EXPECT_EQ(BatchOf(tables, request).value().operations.size(), limits::kBatchOpsMax);
+  request.add_operations();
+  EXPECT_EQ(BatchOf(tables, request).code(), Code::kBatchSize);
+}
+
+TEST(Requests, WhatSaysNothingOrTheContraryIsRefused) {
+  Tables tables;
+  v1::BatchRequest request;
+  v1::Operation* o = request.add_operations();
+  o->set_table("t");
+  EXPECT_EQ(BatchOf(tables, request).code(), Code::kInvalidArgument);
+  o->set_delete_(false);
+  EXPECT_EQ(BatchOf(tables, request).code(), Code::kInvalidArgument);
+  o->set_delete_(true);
+  EXPECT_TRUE(BatchOf(tables, request).has_value());
+  v1::Compare* c = request.add_compares();
+  c->set_table("t");
+  EXPECT_EQ(BatchOf(tables, request).code(), Code::kInvalidArgument);
+  c->set_absent(false);
+  EXPECT_EQ(BatchOf(tables, request).code(), Code::kInvalidArgument);
+  c->set_table("u");
+  c->set_absent(true);
+  EXPECT_EQ(BatchOf(tables, request).code(), Code::kNoTable);
+}
+
+TEST(Requests, ARangeIsWhatBoundsAndPrefixHaveInCommon) {
+  EXPECT_EQ(ToText(Range("b", "", "").from), "b");
+  EXPECT_EQ(ToText(Range("b", "", "").until), "c");
+  EXPECT_EQ(ToText(Range("b", "bm", "bz").from), "bm");
+  EXPECT_EQ(ToText(Range("b", "a", "z").until), "c");
+  EXPECT_TRUE(Range("b", "c", "").empty);
+  EXPECT_TRUE(Range("b", "", "a").empty);
+  EXPECT_TRUE(Range("", "a", "a").empty);
+  EXPECT_FALSE(Range("", "", "").empty);
+  // Behind a prefix of highest bytes there is no key to end at, or one that is shorter.
+  EXPECT_TRUE(Range("\xFF\xFF", "", "").until.empty());
+  EXPECT_EQ(ToText(Range("a\xFF", "", "").until), "b");
+}
+
+TEST(Requests, APrefixLongerThanAKeyAndOrdersOutOfBoundsAreRefused) {
+  v1::ScanRequest scan;
+  scan.set_prefix(std::string(limits::kKeyBytesMax + 1, 'p'));
+  EXPECT_EQ(RangeOf(scan).code(), Code::kKeySize);
+  v1::CreateTableRequest create;
+  create.set_leaf_rows_max(limits::kOrderMax);
+  EXPECT_EQ(DescriptorOf(create).value().leaf_rows_max, limits::kOrderMax);
+  create.set_inner_children_max(65'536 + limits::kOrderMin);  // would be in bounds if it were cut to 16 bits
+  EXPECT_EQ(DescriptorOf(create).code(), Code::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace holdfast::session
