@@ -84,6 +84,7 @@ Status Core::State::Open(SecretBytes passphrase, const CoreOptions& options, con
   auto log = [this](Code code, uint64_t a, uint64_t b) { host.FromCore(seam::CoreLog{code, a, b}); };
   engine = std::make_unique<Engine>(storage, anchors, std::move(opened).value(),
                                     EngineOptions{options.kernel, options.cache_bytes}, SystemRandom(), log);
+  engine->set_isolation(options.isolation);
   engine->Start();
   return Ok();
 }
@@ -110,7 +111,7 @@ Status Core::Start(SecretBytes passphrase, const CoreOptions& options, const Not
 }
 
 void Core::State::AnswerMetrics(seam::RequestId id) {
-  // HF: gauges are filled when somebody looks
+  engine->SampleMetrics();  // gauges are filled when somebody looks
   host.FromCore(seam::MetricsReply{id, seam::Metrics().Values()});
 }
 

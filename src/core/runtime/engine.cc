@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "core/session/answers.h"
 #include "seam/metrics.h"
 
 namespace holdfast::runtime {
@@ -173,6 +174,7 @@ bool Engine::TakeEvents(std::deque<kernel::Event>& batch) {
 }
 
 void Engine::Dispatch(std::vector<kernel::Effect>& effects) {
+  session::AnswerScope together;  // frames and work first, then what the clients hear
   for (kernel::Effect& effect : effects) {
     if (auto* write = std::get_if<kernel::WriteFrame>(&effect)) {
       journal_queue_.Push(std::move(*write));

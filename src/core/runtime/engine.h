@@ -69,6 +69,8 @@ class Engine : public session::Backend {
   LogIndex AppliedIndex() override { return LogIndex(applied_now_.load(std::memory_order_acquire)); }
   void OpenSession(std::string_view client_serial, session::WriteDone done) override;
   Result<std::unique_ptr<session::Snapshot>> TakeSnapshot(LogIndex at_least, uint64_t timeout_ms) override;
+  std::optional<Result<std::optional<Bytes>>> GetNow(const TableId& table, ByteView key,
+                                                     LogIndex at_least) override;
   Result<std::optional<Bytes>> Get(const TableId& table, ByteView key, LogIndex at_least,
                                    uint64_t timeout_ms) override;
   Result<std::unique_ptr<session::Watch>> StartWatch(const TableId& table, Bytes prefix, LogIndex from,

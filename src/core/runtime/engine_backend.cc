@@ -113,6 +113,38 @@ Result<std::optional<Bytes>> Engine::Get(const TableId& table, ByteView key, Log
   return GetFrom(CurrentView(), table, key);
 }
 
+namespace {
+
+// Nodes that are in memory, and no others.
+class NodesInMemory : public ReaderNodes {
+ public:
+  using ReaderNodes::ReaderNodes;
+  Status Fetch(const tree::NodeRef&) override {
+    missed = true;
+    return Code::kCancelled;
+  }
+  bool missed = false;
+};
+
+}  // namespace
+
+std::optional<Result<std::optional<Bytes>>> Engine::GetNow(const TableId& table, ByteView key,
+                                                           LogIndex at_least) {
+  using Answer = Result<std::optional<Bytes>>;
+  if (applied_now_.load(std::memory_order_acquire) < at_least.value) return std::nullopt;
+  store::View view = CurrentView();
+  {
+    ReaderLock lock(state_lock_);
+    if (auto hit = view.OverlayGet(table, key)) {
+      return Answer(hit->erased ? std::optional<Bytes>() : std::optional<Bytes>(ToBytes(hit->value)));
+    }
+  }
+  NodesInMemory nodes(storage_, view.base, nodes_);
+  Answer answer = store::TreeGet(view, table, key, nodes);
+  if (nodes.missed) return std::nullopt;
+  return answer;
+}
+
 // The overlays are read under the shared lock, one step at a time; nodes are fetched outside it.
 Result<std::vector<session::Row>> Engine::ScanView(const store::View& view, const TableId& table,
                                                    ByteView from, ByteView until, bool reverse,

@@ -112,6 +112,14 @@ class Backend {
   virtual Result<std::optional<Bytes>> Get(const TableId& table, ByteView key, LogIndex at_least,
                                            uint64_t timeout_ms) = 0;  // blocking
 
+  // The answer if nothing has to be waited for: the index is applied and the value's nodes are in memory.
+  // Else nothing: ask Get. Never blocks.
+  virtual std::optional<Result<std::optional<Bytes>>> GetNow(const TableId& table, ByteView key,
+                                                             LogIndex at_least) {
+    static_cast<void>(table), static_cast<void>(key), static_cast<void>(at_least);
+    return std::nullopt;
+  }
+
   // `from` 0 = from now. `ready` is called (any thread, must not block) whenever Take may have something new.
   virtual Result<std::unique_ptr<Watch>> StartWatch(const TableId& table, Bytes prefix, LogIndex from,
                                                     std::function<void()> ready) = 0;

@@ -276,7 +276,8 @@ class Edge::Loop {
       uint64_t age = now_us_ - c->stage_since_us;
       bool slow = c->stalled_since_us != 0 && now_us_ - c->stalled_since_us > limits::kSlowReaderMicroseconds;
       if (slow) Metrics().Add(Metric::kDroppedSlow);
-      if (slow || (c->stage == Stage::kHandshake && age > kHandshakeMicrosecondsMax) ||
+      bool silent = c->stage == Stage::kOpen && c->adopted_fd < 0 && age > kHandshakeMicrosecondsMax;
+      if (slow || silent || (c->stage == Stage::kHandshake && age > kHandshakeMicrosecondsMax) ||
           (c->stage == Stage::kFarewell && age > kFarewellMicrosecondsMax)) {
         late.push_back(c.get());
       }
@@ -330,13 +331,13 @@ class Edge::Loop {
   // False: `c` needs more bytes, or is gone.
   bool GoOnWithHandshake(Connection& c) {
     auto done = c.tls.Handshake();
-    if (done && *done && OpenPair(c)) {
+    if (done && *done) {
       c.stage = Stage::kOpen;
       --handshakes_;
       Metrics().Add(Metric::kHandshakes);
       return true;
     }
-    if (!done || *done) {
+    if (!done) {
       Metrics().Add(Metric::kHandshakesFailed);
       StartFarewell(c);
     }
@@ -391,6 +392,7 @@ class Edge::Loop {
       auto n = c.tls.Read(buffer_);
       if (!n || c.tls.closed()) return false;
       if (*n == 0) return true;
+      if (c.fd < 0 && !OpenPair(c)) return false;
       ByteView plain(buffer_.data(), *n);
       size_t taken = GiveToGrpc(c, plain);
       if (taken == plain.size()) continue;
@@ -402,6 +404,7 @@ class Edge::Loop {
 
   // gRPC to peer. False: gRPC has closed.
   bool PumpOut(Connection& c) {
+    if (c.fd < 0) return true;
     while (c.tls.cipher_bytes() < kOutHighWaterBytes) {
       ssize_t n = read(c.fd, buffer_.data(), buffer_.size());
       if (n < 0) return errno == EAGAIN || errno == EINTR;

@@ -6,13 +6,13 @@
 // Nothing is queued without limit, and a slow side stops the other one, in both directions:
 //   inward   the host may send what it holds credit for; credit returns as TLS takes bytes in, and TLS
 //            takes none while gRPC does not read
-//   outward  gRPC is read from only while less than kOutHighWaterBytes wait for the host's credit, and
-//   nothing
-//            is given to the host while its end of the channel has no room
+//   outward  gRPC is read from only while less than kOutHighWaterBytes wait for the host's credit;
+//            nothing is given to the host while its end of the channel has no room
 // A peer that takes nothing for limits::kSlowReaderMicroseconds is dropped; when all peers together leave
 // limits::kPeerBytesQueuedMax lying, the one with most is.
 // So a connection holds at most kStreamWindowBytes + kOutHighWaterBytes + 3 buffers of 64 KiB, which is below
-// limits::kConnectionBytesMax. gRPC hears nothing of a peer before the handshake has named its client.
+// limits::kConnectionBytesMax. gRPC hears nothing of a peer before the handshake has named its client and the
+// client has said something: both within kHandshakeMicrosecondsMax.
 //
 // What it does not do: read HTTP/2; know the time (ticks of the host bound handshakes and farewells: liveness
 // only).

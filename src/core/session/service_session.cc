@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 
+#include "core/session/answers.h"
 #include "core/session/service_internal.h"
 #include "sync/mutex.h"
 
@@ -19,6 +20,27 @@ namespace {
 
 constexpr size_t kWriteBytesMax = 8u << 20;  // one larger write may be alone
 constexpr size_t kReadersMax = 2;            // pool threads that one stream may occupy
+
+// The answer if nothing has to be waited for.
+std::optional<Result<v1::GetReply>> ReadNow(Backend& backend, const v1::GetRequest& request,
+                                            LogIndex at_least) {
+  if (request.key().empty() || request.key().size() > limits::kKeyBytesMax) {
+    return Result<v1::GetReply>(Code::kKeySize);
+  }
+  Result<TableId> table = backend.FindTable(request.table());
+  if (!table) return Result<v1::GetReply>(table.error());
+  if (at_least.value < request.at_least()) at_least = LogIndex(request.at_least());
+  LogIndex index = backend.AppliedIndex();  // asked first: what is read is of this state or a later one
+  auto value = backend.GetNow(*table, AsBytes(request.key()), at_least);
+  if (!value) return std::nullopt;
+  if (!*value) return Result<v1::GetReply>(value->error());
+  v1::GetReply reply;
+  const std::optional<Bytes>& found = **value;
+  reply.set_found(found.has_value());
+  if (found) reply.set_value(found->data(), found->size());
+  reply.set_index(index < at_least ? at_least.value : index.value);
+  return Result<v1::GetReply>(std::move(reply));
+}
 
 class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionReply>,
                             public std::enable_shared_from_this<SessionStream> {
@@ -87,6 +109,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
         Take(std::move(operation), session);
         lock.Lock();
       }
+      AnswerReads();
       StartReaders();
       SendResults();
       if (!ended_ && !half_closed_ && !reading_ && next_operation_ >= request_.operations_size()) {
@@ -258,14 +281,51 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
 
   // Any thread.
   void Answer(v1::SessionResult result) {
+    const bool together = AnswerScope::Open();
     {
       sync::MutexLock lock(mutex_);
       --outstanding_;
       if (ended_) return;
-      result_bytes_ += result.ByteSizeLong();
-      results_.push_back(std::move(result));
+      AddResult(std::move(result));
+      if (put_off_) return;
+      put_off_ = together;
     }
-    Go();
+    if (!together) return Go();
+    AnswerScope::PutOff([self = shared_from_this()] {
+      {
+        sync::MutexLock lock(self->mutex_);
+        self->put_off_ = false;
+      }
+      self->Go();
+    });
+  }
+
+  void AddResult(v1::SessionResult result) HF_REQUIRES(mutex_) {
+    result_bytes_ += result.ByteSizeLong();
+    results_.push_back(std::move(result));
+  }
+
+  // Reads whose answers lie in memory are done by the thread that brought them; the first that has to wait,
+  // and those behind it, go to the pool.
+  void AnswerReads() HF_REQUIRES(mutex_) {
+    while (!ended_ && readers_ == 0 && ReadMayRun()) {
+      Read read = std::move(reads_.front());
+      reads_.pop_front();
+      const LogIndex at_least = at_least_;
+      mutex_.Unlock();
+      v1::SessionResult result;
+      result.set_id(read.operation.id());
+      auto got = ReadNow(services_.backend, read.operation.get(), at_least);
+      if (got && *got) *result.mutable_get() = std::move(*got).value();
+      if (got && !*got) result.set_code(static_cast<uint32_t>(got->code()));
+      mutex_.Lock();
+      if (!got) {
+        reads_.push_front(std::move(read));
+        return;
+      }
+      --outstanding_;
+      AddResult(std::move(result));
+    }
   }
 
   void SendResults() HF_REQUIRES(mutex_) {
@@ -297,6 +357,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
   uint64_t last_sequence_ = 0;  // of the thread inside Go() alone
 
   sync::Mutex mutex_{sync::LockName::kSession};
+  bool put_off_ HF_GUARDED_BY(mutex_) = false;  // Go() follows when the scope of some thread ends
   bool going_ HF_GUARDED_BY(mutex_) = false, go_again_ HF_GUARDED_BY(mutex_) = false;
   bool reading_ HF_GUARDED_BY(mutex_) = true, writing_ HF_GUARDED_BY(mutex_) = false;
   bool opening_ HF_GUARDED_BY(mutex_) = false;
