@@ -1,7 +1,11 @@
+#include <google/protobuf/stubs/logging.h>
+
 #include "core/session/requests_internal.h"
 #include "crypto/hash.h"
 
 namespace holdfast::session {
+
+void SilenceMessageParser() { google::protobuf::SetLogHandler(nullptr); }
 
 kernel::Wait WaitOf(v1::Wait wait) {
   return wait == v1::WAIT_NONE ? kernel::Wait::kNone : kernel::Wait::kDurable;

@@ -104,7 +104,7 @@ void Parsed(ByteView bytes, const Check& check) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace holdfast;           // NOLINT: a fuzzer's one function
   using namespace holdfast::session;  // NOLINT
-  static Tables& tables = *new Tables();
+  static Tables& tables = *(SilenceMessageParser(), new Tables());
   if (size == 0) return 0;
   ByteView bytes(data + 1, size - 1);
   auto batch = [](const auto& message) { CheckBatch(BatchOf(tables, message)); };

@@ -11,6 +11,10 @@ namespace holdfast::session {
 
 namespace v1 = ::holdfast::v1;
 
+// From now on the parser of messages writes nothing to stderr: one line for each text that is no UTF-8 would
+// let a stranger fill the log. Before any message is parsed; the messages are refused as before.
+void SilenceMessageParser();
+
 kernel::Wait WaitOf(v1::Wait wait);
 
 // Tables by name to batches by id. Sizes of keys and values are kernel::Check's business.

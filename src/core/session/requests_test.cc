@@ -22,6 +22,16 @@ ScanRange Range(const std::string& prefix, const std::string& from, const std::s
   return RangeOf(request).value();
 }
 
+TEST(Requests, ATextThatIsNoUtf8IsRefusedAndWritesNothingToTheLog) {
+  SilenceMessageParser();
+  const std::string wire = "\x0A\x01\xFF";  // table: one byte 0xFF
+  ::testing::internal::CaptureStderr();
+  v1::PutRequest request;
+  bool parsed = request.ParseFromString(wire);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+  EXPECT_FALSE(parsed);
+}
+
 TEST(Requests, ABatchOfTheLargestNumberIsTakenAndOneMoreIsRefusedBeforeItIsCopied) {
   Tables tables;
   v1::BatchRequest request;

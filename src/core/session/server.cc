@@ -85,6 +85,7 @@ Status SessionServer::Start() {
   // poll of ten seconds and more that nothing interrupts, and a stop would take as long.
   static const bool kHeld = (grpc_init(), true);
   static_cast<void>(kHeld);
+  SilenceMessageParser();
   HF_TRY(auto tls, s_->LoadTls());
   auto loaded = s_->clients.Load(s_->backend);
   if (!loaded) return loaded.error();
