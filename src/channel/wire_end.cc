@@ -85,7 +85,7 @@ void WireEnd::Send(seam::WireMessage message) {
   Outgoing& o = *writers_[static_cast<size_t>(*lane)];
   bool wrote = false, whole = true, stalled = false;
   {
-    std::lock_guard lock(o.mutex);
+    sync::MutexLock lock(o.mutex);
     queued_bytes_ += message.head.size() + message.body.size() + seam::kRecordHeaderBytes;
     o.lane.Push(std::move(message));
     whole = FlushOne(o, &wrote);
@@ -106,7 +106,7 @@ bool WireEnd::FlushWaiting(bool* wrote) {
     if (!o.waiting.load(std::memory_order_seq_cst)) continue;
     bool room = false;
     {
-      std::lock_guard lock(o.mutex);
+      sync::MutexLock lock(o.mutex);
       if (!FlushOne(o, wrote)) return false;
       if (static_cast<Lane>(l) == Lane::kStream && !stream_room_.load(std::memory_order_relaxed) &&
           o.lane.waiting_bytes() < limits::kChannelStreamQueueBytes / 2) {

@@ -5,12 +5,12 @@
 #include <array>
 #include <atomic>
 #include <functional>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "channel/port.h"
 #include "seam/ring.h"
+#include "sync/mutex.h"
 
 namespace holdfast::channel {
 
@@ -40,8 +40,8 @@ class WireEnd {
  private:
   struct Outgoing {
     explicit Outgoing(const seam::RingMemory& ring) : lane(ring) {}
-    std::mutex mutex;
-    seam::LaneWriter lane;             // under mutex
+    sync::Mutex mutex{sync::LockName::kChannel};
+    seam::LaneWriter lane HF_GUARDED_BY(mutex);
     std::atomic<bool> waiting{false};  // lane.waiting(), for who only looks
   };
   seam::Direction In() const {
@@ -51,7 +51,7 @@ class WireEnd {
   bool ReadLanes(bool* any);
   bool ReadLane(seam::LaneReader& reader, bool* any);
   bool FlushWaiting(bool* wrote);
-  bool FlushOne(Outgoing& o, bool* wrote);  // REQUIRES: o.mutex held
+  bool FlushOne(Outgoing& o, bool* wrote) HF_REQUIRES(o.mutex);
   bool Idle();
   bool Sleep();  // false: the other process has ended
   void WakePeer();

@@ -49,23 +49,23 @@ seam::StorageReply StorageChannel::Call(seam::StorageRequest request) {
   Waiter waiter;
   waiter.operation = request.operation;
   waiter.body_max = BodyMaxOf(request);
-  std::unique_lock lock(mutex_);
+  sync::MutexLock lock(mutex_);
   seam::StorageReply none;
   none.code = Code::kStopping;
   if (aborted_) return none;
   uint64_t id = next_id_++;
   request.id = seam::RequestId(id);
   waiting_[id] = &waiter;
-  lock.unlock();
+  lock.Unlock();
   host_.FromCore(std::move(request));
-  lock.lock();
-  waiter.wake.wait(lock, [&] { return waiter.done || aborted_; });
+  lock.Lock();
+  while (!waiter.done && !aborted_) waiter.wake.Wait(mutex_);
   waiting_.erase(id);
   return waiter.done ? std::move(waiter.reply) : none;
 }
 
 void StorageChannel::OnReply(seam::StorageReply reply) {
-  std::lock_guard lock(mutex_);
+  sync::MutexLock lock(mutex_);
   auto it = waiting_.find(reply.id.value);
   // A reply that nobody asked for, of another kind, or a second one, is not an answer.
   if (it == waiting_.end() || it->second->operation != reply.operation || it->second->done ||
@@ -82,11 +82,11 @@ void StorageChannel::OnReply(seam::StorageReply reply) {
     seam::Metrics().Add(seam::Metric::kRepliesRefused);
   }
   w.done = true;
-  w.wake.notify_one();
+  w.wake.NotifyOne();
 }
 
 std::optional<uint64_t> StorageChannel::BodyMax(seam::RequestId id, StorageOperation operation) {
-  std::lock_guard lock(mutex_);
+  sync::MutexLock lock(mutex_);
   auto it = waiting_.find(id.value);
   if (it == waiting_.end() || it->second->operation != static_cast<uint8_t>(operation) || it->second->done) {
     ++refused_;
@@ -97,13 +97,13 @@ std::optional<uint64_t> StorageChannel::BodyMax(seam::RequestId id, StorageOpera
 }
 
 void StorageChannel::Abort() {
-  std::lock_guard lock(mutex_);
+  sync::MutexLock lock(mutex_);
   aborted_ = true;
-  for (auto& [id, w] : waiting_) w->wake.notify_one();
+  for (auto& [id, w] : waiting_) w->wake.NotifyOne();
 }
 
 uint64_t StorageChannel::refused_replies() const {
-  std::lock_guard lock(mutex_);
+  sync::MutexLock lock(mutex_);
   return refused_;
 }
 

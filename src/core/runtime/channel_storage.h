@@ -2,11 +2,10 @@
 #ifndef HOLDFAST_CORE_RUNTIME_CHANNEL_STORAGE_H_
 #define HOLDFAST_CORE_RUNTIME_CHANNEL_STORAGE_H_
 
-#include <condition_variable>
-#include <mutex>
 #include <unordered_map>
 
 #include "seam/channel.h"
+#include "sync/mutex.h"
 
 namespace holdfast::runtime {
 
@@ -30,13 +29,13 @@ class StorageChannel {
     uint64_t body_max = 0;
     bool done = false;
     seam::StorageReply reply;
-    std::condition_variable wake;
+    sync::CondVar wake;
   };
   seam::HostEndpoint& host_;
-  mutable std::mutex mutex_;
-  uint64_t next_id_ = 1, refused_ = 0;
-  bool aborted_ = false;
-  std::unordered_map<uint64_t, Waiter*> waiting_;
+  mutable sync::Mutex mutex_{sync::LockName::kChannel};
+  uint64_t next_id_ HF_GUARDED_BY(mutex_) = 1, refused_ HF_GUARDED_BY(mutex_) = 0;
+  bool aborted_ HF_GUARDED_BY(mutex_) = false;
+  std::unordered_map<uint64_t, Waiter*> waiting_ HF_GUARDED_BY(mutex_);
 };
 
 class ChannelStorage : public seam::Storage {

@@ -3,14 +3,13 @@
 #include <sys/random.h>
 
 #include <atomic>
-#include <mutex>
 #include <optional>
-#include <shared_mutex>
 #include <thread>
 
 #include "core/runtime/engine.h"
 #include "core/session/server.h"
 #include "seam/metrics.h"
+#include "sync/mutex.h"
 
 namespace holdfast::runtime {
 namespace {
@@ -52,10 +51,11 @@ struct Core::State {
   ChannelStorage storage, anchor;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<session::SessionServer> server;
-  std::mutex mutex;
-  std::shared_mutex serving_lock;  // server and engine stay while a message is handed to them
-  bool serving = false;
-  bool stopping = false;
+  sync::Mutex mutex;
+  // Server and engine stay while a message is handed to them.
+  sync::SharedMutex serving_lock{sync::LockName::kChannel};
+  bool serving HF_GUARDED_BY(serving_lock) = false;
+  bool stopping HF_GUARDED_BY(mutex) = false;
   std::atomic<uint64_t> tick_us{0};  // of the last tick that was passed on
   std::thread stopper;
 };
@@ -103,7 +103,7 @@ Status Core::Start(SecretBytes passphrase, const CoreOptions& options, const Not
   session::SessionServer* server = s_->server.get();
   s_->engine->set_connections([server] { return static_cast<uint64_t>(server->connections()); });
   {
-    std::unique_lock lock(s_->serving_lock);
+    sync::WriterLock lock(s_->serving_lock);
     s_->serving = true;
   }
   s_->host.FromCore(seam::Ready{});
@@ -120,7 +120,7 @@ void Core::State::Stop() {
   server->Stop(kStopGraceMs);  // the host's credits must still reach it
   Status stopped = engine->Stop();
   {
-    std::unique_lock lock(serving_lock);
+    sync::WriterLock lock(serving_lock);
     serving = false;
     server.reset();
     engine.reset();
@@ -130,10 +130,10 @@ void Core::State::Stop() {
 
 void Core::FromHost(seam::HostToCore message) {
   if (auto* reply = std::get_if<seam::StorageReply>(&message)) return s_->channel.OnReply(std::move(*reply));
-  std::shared_lock serving(s_->serving_lock);
+  sync::ReaderLock serving(s_->serving_lock);
   if (!s_->serving) return;
   if (std::holds_alternative<seam::StopRequested>(message)) {
-    std::lock_guard lock(s_->mutex);
+    sync::MutexLock lock(s_->mutex);
     if (s_->stopping) return;
     s_->stopping = true;
     s_->stopper = std::thread([this] { s_->Stop(); });

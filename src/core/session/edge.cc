@@ -9,14 +9,14 @@
 
 #include <atomic>
 #include <cerrno>
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 #include <unordered_map>
 #include <utility>
 #include <variant>
 
 #include "seam/metrics.h"
+#include "sync/activity.h"
+#include "sync/mutex.h"
 
 namespace holdfast::session {
 namespace {
@@ -54,24 +54,26 @@ struct Edge::Shared {
   std::atomic<uint64_t> queued{0};  // bytes encrypted and not yet given to the host, of all connections
   std::atomic<bool> refuse_new{false};
 
-  mutable std::mutex peers_mutex;
+  mutable sync::Mutex peers_mutex{sync::LockName::kSession};
   struct Entry {
     Peer peer;
     uint64_t stream;
   };
-  std::unordered_map<int, Entry> peers;
-  int fd_low = 0, fd_high = 0, fd_next = 0;  // under peers_mutex
+  std::unordered_map<int, Entry> peers HF_GUARDED_BY(peers_mutex){};
+  int fd_low = 0, fd_high = 0;  // chosen before there are threads
+  int fd_next HF_GUARDED_BY(peers_mutex) = 0;
 
   void ChooseFdRange() {
     rlimit limit{};
     getrlimit(RLIMIT_NOFILE, &limit);
     fd_high = static_cast<int>(limit.rlim_cur < 65'536 ? limit.rlim_cur : 65'536) - 64;
     fd_low = fd_high / 2;
+    sync::MutexLock lock(peers_mutex);
     fd_next = fd_low;
   }
   // Moves `fd` to a number that has not been used for long.
   int Renumber(int fd) {
-    std::lock_guard lock(peers_mutex);
+    sync::MutexLock lock(peers_mutex);
     if (fd_high <= fd_low) return fd;
     int moved = fcntl(fd, F_DUPFD_CLOEXEC, fd_next);
     if (moved < 0) return fd;
@@ -109,27 +111,34 @@ class Edge::Loop {
   // not done.
   bool TakeAtOnce(uint64_t stream, seam::HostToCore& message) {
     if (inside == this) return false;
-    std::unique_lock work(work_mutex_, std::try_to_lock);
-    if (!work) return false;
-    {
-      std::lock_guard lock(inbox_mutex_);
-      if (!inbox_.empty() || ended_) return false;
+    if (!work_mutex_.TryLock()) return false;
+    bool mine = NothingWaits() && IsOpen(stream);
+    if (mine) {
+      Inside mark(this);
+      Take(message);
     }
+    work_mutex_.Unlock();
+    return mine;
+  }
+
+  bool NothingWaits() {
+    sync::MutexLock lock(inbox_mutex_);
+    return inbox_.empty() && !ended_;
+  }
+  bool IsOpen(uint64_t stream) HF_REQUIRES(work_mutex_) {
     auto it = connections_.find(stream);
-    if (it == connections_.end() || it->second->stage != Stage::kOpen) return false;
-    Inside mark(this);
-    Take(message);
-    return true;
+    return it != connections_.end() && it->second->stage == Stage::kOpen;
   }
 
   // Waits while the loop has much to take: whoever floods it must not fill our memory.
   void Post(Order order) {
     bool wake;
     {
-      std::unique_lock lock(inbox_mutex_);
+      sync::MutexLock lock(inbox_mutex_);
       // Who is inside a loop could wait for himself; what he posts answers what a loop has sent.
-      inbox_room_.wait(
-          lock, [this] { return inbox_.size() < limits::kEdgeInboxMax || ended_ || inside != nullptr; });
+      while (inbox_.size() >= limits::kEdgeInboxMax && !ended_ && inside == nullptr) {
+        inbox_room_.Wait(inbox_mutex_);
+      }
       if (ended_) return;
       wake = inbox_.empty();
       inbox_.push_back(std::move(order));
@@ -177,7 +186,7 @@ class Edge::Loop {
     // Only this thread adds connections or stops: what it reads here nobody else makes false.
     while (!stopping_ || Left() != 0) {
       int n = epoll_wait(epoll_, events, kEventsMax, stopping_ ? 0 : -1);
-      std::lock_guard work(work_mutex_);
+      sync::MutexLock work(work_mutex_);
       Inside mark(this);
       for (int i = 0; i < n; ++i) {
         if (events[i].data.u64 == kWakeToken) {
@@ -190,42 +199,42 @@ class Edge::Loop {
       TakeInbox();
       if (stopping_) LeaveAll();
     }
-    std::lock_guard lock(inbox_mutex_);
+    sync::MutexLock lock(inbox_mutex_);
     ended_ = true;
     inbox_.clear();
-    inbox_room_.notify_all();
+    inbox_room_.NotifyAll();
   }
 
   size_t Left() {
-    std::lock_guard work(work_mutex_);
+    sync::MutexLock work(work_mutex_);
     return connections_.size();
   }
 
-  void TakeInbox() {
+  void TakeInbox() HF_REQUIRES(work_mutex_) {
     {
-      std::lock_guard lock(inbox_mutex_);
+      sync::MutexLock lock(inbox_mutex_);
       orders_.swap(inbox_);
     }
-    inbox_room_.notify_all();
-    for (Order& order : orders_) std::visit([this](auto& o) { Take(o); }, order);
+    inbox_room_.NotifyAll();
+    for (Order& order : orders_) std::visit([this](auto& o) HF_REQUIRES(work_mutex_) { Take(o); }, order);
     orders_.clear();
   }
-  void Take(seam::HostToCore& message) {
-    std::visit([this](auto& m) { Message(m); }, message);
+  void Take(seam::HostToCore& message) HF_REQUIRES(work_mutex_) {
+    std::visit([this](auto& m) HF_REQUIRES(work_mutex_) { Message(m); }, message);
   }
-  void Take(EndClientOrder& order) {
+  void Take(EndClientOrder& order) HF_REQUIRES(work_mutex_) {
     std::vector<Connection*> found;
     for (auto& [id, c] : connections_) {
       if (c->tls.serial() == order.serial) found.push_back(c.get());
     }
     for (Connection* c : found) Drop(*c);
   }
-  void Take(StopOrder&) { stopping_ = true; }
+  void Take(StopOrder&) HF_REQUIRES(work_mutex_) { stopping_ = true; }
 
   template <typename Other>
   void Message(Other&) {}  // storage replies and the like are not ours
 
-  void Message(seam::StreamOpened& m) {
+  void Message(seam::StreamOpened& m) HF_REQUIRES(work_mutex_) {
     if (m.id.value == kWakeToken || connections_.contains(m.id.value)) return;
     if (stopping_ || shared_.refuse_new || shared_.connections >= limits::kConnectionsMax) {
       Metrics().Add(Metric::kRefusedConnections);
@@ -241,7 +250,7 @@ class Edge::Loop {
     ++shared_.connections;
     shared_.host.FromCore(seam::StreamCredit{m.id, kStreamWindowBytes});
   }
-  void Message(seam::StreamBytes& m) {
+  void Message(seam::StreamBytes& m) HF_REQUIRES(work_mutex_) {
     auto it = connections_.find(m.id.value);
     if (it == connections_.end()) return;
     Connection& c = *it->second;
@@ -256,17 +265,17 @@ class Edge::Loop {
     c.tls.Feed(m.bytes);
     Serve(c);
   }
-  void Message(seam::StreamClosed& m) {
+  void Message(seam::StreamClosed& m) HF_REQUIRES(work_mutex_) {
     if (auto it = connections_.find(m.id.value); it != connections_.end()) Drop(*it->second);
   }
-  void Message(seam::StreamCredit& m) {
+  void Message(seam::StreamCredit& m) HF_REQUIRES(work_mutex_) {
     auto it = connections_.find(m.id.value);
     if (it == connections_.end()) return;
     uint64_t& credit = it->second->credit_out;
     credit = credit + m.bytes < credit ? UINT64_MAX : credit + m.bytes;
     Serve(*it->second);
   }
-  void Message(seam::Tick& m) {
+  void Message(seam::Tick& m) HF_REQUIRES(work_mutex_) {
     if (now_us_ == 0) {
       for (auto& [id, c] : connections_) c->stage_since_us = m.monotonic_us;
     }
@@ -286,7 +295,7 @@ class Edge::Loop {
   }
 
   // The host's end of the channel has room again.
-  void Message(seam::StreamRoom&) {
+  void Message(seam::StreamRoom&) HF_REQUIRES(work_mutex_) {
     std::vector<uint64_t> ids;
     for (auto& [id, c] : connections_) {
       if (c->tls.cipher_bytes() > 0) ids.push_back(id);
@@ -297,7 +306,7 @@ class Edge::Loop {
   }
 
   // Moves everything that can move. May erase `c`.
-  void Serve(Connection& c) {
+  void Serve(Connection& c) HF_REQUIRES(work_mutex_) {
     if (c.stage == Stage::kHandshake && !GoOnWithHandshake(c)) return;
     if (c.stage == Stage::kOpen) {
       bool alive = PumpIn(c) && PumpOut(c);
@@ -311,14 +320,14 @@ class Edge::Loop {
   }
 
   // Our part of what waits for all peers; the sum.
-  uint64_t Count(Connection& c) {
+  uint64_t Count(Connection& c) HF_REQUIRES(work_mutex_) {
     uint64_t now = c.tls.cipher_bytes();
     uint64_t before = std::exchange(c.counted, now);
     if (now == 0 || c.credit_out > 0) c.stalled_since_us = 0;
     if (now != 0 && c.credit_out == 0 && c.stalled_since_us == 0) c.stalled_since_us = now_us_;
     return shared_.queued += now - before;
   }
-  void DropLargest() {
+  void DropLargest() HF_REQUIRES(work_mutex_) {
     Connection* largest = nullptr;
     for (auto& [id, c] : connections_) {
       if (largest == nullptr || c->counted > largest->counted) largest = c.get();
@@ -329,7 +338,7 @@ class Edge::Loop {
   }
 
   // False: `c` needs more bytes, or is gone.
-  bool GoOnWithHandshake(Connection& c) {
+  bool GoOnWithHandshake(Connection& c) HF_REQUIRES(work_mutex_) {
     auto done = c.tls.Handshake();
     if (done && *done) {
       c.stage = Stage::kOpen;
@@ -361,7 +370,7 @@ class Edge::Loop {
       return false;
     }
     {
-      std::lock_guard lock(shared_.peers_mutex);
+      sync::MutexLock lock(shared_.peers_mutex);
       shared_.peers[c.adopted_fd] = {{c.tls.serial(), c.listener}, c.id.value};
     }
     shared_.adopt(c.adopted_fd, c.listener);
@@ -381,7 +390,7 @@ class Edge::Loop {
   }
 
   // Peer to gRPC. False: the peer has said farewell, or what it sent is not TLS.
-  bool PumpIn(Connection& c) {
+  bool PumpIn(Connection& c) HF_REQUIRES(work_mutex_) {
     if (c.plain_waits()) {
       c.plain_at += GiveToGrpc(c, ByteView(c.plain).subspan(c.plain_at));
       if (c.plain_waits()) return true;
@@ -403,7 +412,7 @@ class Edge::Loop {
   }
 
   // gRPC to peer. False: gRPC has closed.
-  bool PumpOut(Connection& c) {
+  bool PumpOut(Connection& c) HF_REQUIRES(work_mutex_) {
     if (c.fd < 0) return true;
     while (c.tls.cipher_bytes() < kOutHighWaterBytes) {
       ssize_t n = read(c.fd, buffer_.data(), buffer_.size());
@@ -413,7 +422,7 @@ class Edge::Loop {
     return true;
   }
 
-  void Grant(Connection& c) {
+  void Grant(Connection& c) HF_REQUIRES(work_mutex_) {
     uint64_t held = c.credit_in + c.tls.unread_bytes();
     if (c.stage == Stage::kFarewell || held + kStreamWindowBytes / 4 > kStreamWindowBytes) return;
     uint64_t more = kStreamWindowBytes - held;
@@ -421,7 +430,7 @@ class Edge::Loop {
     shared_.host.FromCore(seam::StreamCredit{c.id, more});
   }
 
-  void Flush(Connection& c) {
+  void Flush(Connection& c) HF_REQUIRES(work_mutex_) {
     while (c.credit_out > 0 && c.tls.cipher_bytes() > 0 && shared_.host.RoomForStreams()) {
       Bytes bytes =
           c.tls.TakeCipher(c.credit_out < kBufferBytes ? static_cast<size_t>(c.credit_out) : kBufferBytes);
@@ -448,13 +457,13 @@ class Edge::Loop {
   void ClosePair(Connection& c) {
     if (c.fd >= 0) close(c.fd);
     c.fd = -1;
-    std::lock_guard lock(shared_.peers_mutex);
+    sync::MutexLock lock(shared_.peers_mutex);
     auto it = shared_.peers.find(c.adopted_fd);
     if (it != shared_.peers.end() && it->second.stream == c.id.value) shared_.peers.erase(it);
   }
 
   // What is encrypted already still goes out, and the close_notify; nothing is taken in any more.
-  void StartFarewell(Connection& c) {
+  void StartFarewell(Connection& c) HF_REQUIRES(work_mutex_) {
     if (c.stage == Stage::kHandshake) --handshakes_;
     c.stage = Stage::kFarewell;
     c.stage_since_us = now_us_;
@@ -463,7 +472,7 @@ class Edge::Loop {
   }
 
   // The last message of this stream. Erases `c`.
-  void Drop(Connection& c) {
+  void Drop(Connection& c) HF_REQUIRES(work_mutex_) {
     if (c.stage == Stage::kHandshake) --handshakes_;
     ClosePair(c);
     seam::StreamId id = c.id;
@@ -473,7 +482,7 @@ class Edge::Loop {
     shared_.host.FromCore(seam::StreamClosed{id});
   }
 
-  void DropOldestHandshake() {
+  void DropOldestHandshake() HF_REQUIRES(work_mutex_) {
     Connection* oldest = nullptr;
     for (auto& [id, c] : connections_) {
       if (c->stage == Stage::kHandshake && (oldest == nullptr || c->id < oldest->id)) oldest = c.get();
@@ -481,7 +490,7 @@ class Edge::Loop {
     if (oldest != nullptr) Drop(*oldest);
   }
 
-  void LeaveAll() {
+  void LeaveAll() HF_REQUIRES(work_mutex_) {
     std::vector<Connection*> all;
     for (auto& [id, c] : connections_) all.push_back(c.get());
     for (Connection* c : all) {
@@ -494,22 +503,23 @@ class Edge::Loop {
   Shared& shared_;
   int epoll_ = -1, wake_ = -1;
   std::thread thread_;
-  std::mutex work_mutex_;  // the connections, and all below but the inbox
-  std::mutex inbox_mutex_;
-  std::condition_variable inbox_room_;
-  bool ended_ = false;  // under inbox_mutex_
-  std::vector<Order> inbox_, orders_;
-  std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
-  size_t handshakes_ = 0;
-  uint64_t now_us_ = 0;
-  Bytes buffer_;
+  sync::Mutex work_mutex_{sync::LockName::kSession};  // who is at the connections
+  sync::Mutex inbox_mutex_{sync::LockName::kSession};
+  sync::CondVar inbox_room_;
+  bool ended_ HF_GUARDED_BY(inbox_mutex_) = false;
+  std::vector<Order> inbox_ HF_GUARDED_BY(inbox_mutex_);
+  std::vector<Order> orders_ HF_GUARDED_BY(work_mutex_);
+  std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_ HF_GUARDED_BY(work_mutex_);
+  size_t handshakes_ HF_GUARDED_BY(work_mutex_) = 0;
+  uint64_t now_us_ HF_GUARDED_BY(work_mutex_) = 0;
+  Bytes buffer_ HF_GUARDED_BY(work_mutex_);
   std::atomic<bool> stopping_{false};
 };
 
 thread_local Edge::Loop* Edge::Loop::inside = nullptr;
 
 Edge::Edge(std::shared_ptr<TlsContext> context, seam::HostEndpoint& host, Adopt adopt, size_t threads)
-    : shared_(new Shared{std::move(context), host, std::move(adopt), {}, {}, {}, {}, {}, 0, 0, 0}) {
+    : shared_(new Shared{std::move(context), host, std::move(adopt)}) {
   for (size_t i = 0; i < (threads == 0 ? 1 : threads); ++i)
     loops_.push_back(std::make_unique<Loop>(*shared_));
 }
@@ -549,7 +559,7 @@ void Edge::Stop() {
 size_t Edge::connections() const { return shared_->connections; }
 
 std::optional<Peer> Edge::Identify(int fd) const {
-  std::lock_guard lock(shared_->peers_mutex);
+  sync::MutexLock lock(shared_->peers_mutex);
   auto it = shared_->peers.find(fd);
   if (it == shared_->peers.end()) return std::nullopt;
   return it->second.peer;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <openssl/pem.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 
 #include "core/session/openssl_internal.h"
 #include "core/session/pki.h"
+#include "seam/metrics.h"
 
 namespace holdfast::session {
 namespace {
@@ -121,8 +123,8 @@ class EdgeTest : public testing::Test {
     if (adopted >= 0) close(adopted);
   }
 
-  // A stream whose handshake is done; our end of what gRPC would own is in `adopted`.
-  std::unique_ptr<TlsClient> Open(uint64_t id) {
+  // A stream whose handshake is done, and nothing said yet.
+  std::unique_ptr<TlsClient> ShakeHands(uint64_t id) {
     edge->FromHost(seam::StreamOpened{StreamId(id), seam::Listener::kUser});
     edge->FromHost(seam::StreamCredit{StreamId(id), 1u << 20});
     auto tls = std::make_unique<TlsClient>(*client);
@@ -134,8 +136,20 @@ class EdgeTest : public testing::Test {
       done = tls->Handshake();
     }
     edge->FromHost(seam::StreamBytes{StreamId(id), tls->Take()});
+    return tls;
+  }
+  // One whose first byte gRPC has been given; our end of what it would own is in `adopted`.
+  std::unique_ptr<TlsClient> Open(uint64_t id) {
+    auto tls = ShakeHands(id);
+    tls->Write(AsBytes("P"));
+    edge->FromHost(seam::StreamBytes{StreamId(id), tls->Take()});
     std::unique_lock lock(adopted_mutex);
     EXPECT_TRUE(adopted_changed.wait_for(lock, std::chrono::seconds(10), [this] { return adopted >= 0; }));
+    pollfd readable = {adopted, POLLIN, 0};
+    char first = 0;
+    EXPECT_EQ(poll(&readable, 1, 10'000), 1);
+    EXPECT_EQ(read(adopted, &first, 1), 1);
+    EXPECT_EQ(first, 'P');
     return tls;
   }
   bool Closed(uint64_t id) {
@@ -163,6 +177,50 @@ TEST_F(EdgeTest, HandsOnADescriptorOnlyWhenTheClientIsKnown) {
   EXPECT_FALSE(edge->Identify(adopted).has_value()) << "who has gone is nobody";
   char byte;
   EXPECT_EQ(read(adopted, &byte, 1), 0) << "gRPC sees the end";
+}
+
+TEST_F(EdgeTest, AClientThatShakesHandsAndSaysNothingIsUnknownToGrpcAndDroppedInTime) {
+  edge->FromHost(seam::Tick{1'000'000, 0});
+  auto tls = ShakeHands(1);
+  edge->FromHost(seam::Tick{1'000'000 + kHandshakeMicrosecondsMax / 2, 0});
+  auto other = Open(2);  // its descriptor is the first that is handed on
+  EXPECT_EQ(edge->connections(), 2u);
+  EXPECT_EQ(host.Get(1).closed, 0);
+  edge->FromHost(seam::Tick{1'000'001 + kHandshakeMicrosecondsMax, 0});
+  EXPECT_TRUE(Closed(1));
+  EXPECT_EQ(host.Get(2).closed, 0);
+}
+
+TEST_F(EdgeTest, APeerThatTakesNothingIsDroppedWhenItsTimeIsOver) {
+  edge->FromHost(seam::Tick{1'000'000, 0});
+  auto slow = Open(1);
+  Bytes piece(64u << 10, 'x');
+  uint64_t before = seam::Metrics().Get(seam::Metric::kDroppedSlow);
+  // Fills the credit of 1 MiB and what may wait behind it.
+  for (int full = 0; full < 20;) {
+    pollfd room = {adopted, POLLOUT, 0};
+    full =
+        poll(&room, 1, 50) == 1 && send(adopted, piece.data(), piece.size(), MSG_NOSIGNAL) > 0 ? 0 : full + 1;
+  }
+  edge->FromHost(seam::Tick{1'000'000 + limits::kSlowReaderMicroseconds / 2, 0});
+  edge->FromHost(seam::StreamOpened{StreamId(3), seam::Listener::kUser});  // both loops have seen the tick
+  ASSERT_TRUE(host.WaitFor(3, [](auto& s) { return s.credit > 0; }));
+  EXPECT_EQ(host.Get(1).closed, 0);
+  edge->FromHost(seam::Tick{1'000'002 + limits::kSlowReaderMicroseconds, 0});
+  EXPECT_TRUE(Closed(1));
+  EXPECT_GE(seam::Metrics().Get(seam::Metric::kDroppedSlow), before + 1);
+}
+
+TEST_F(EdgeTest, TicksThatGoBackwardsOrJumpToTheEndOfTimeHarmNobodyWhoIsAtWork) {
+  auto tls = Open(1);
+  for (uint64_t t : {uint64_t{5'000'000}, uint64_t{3}, UINT64_MAX, uint64_t{0}, uint64_t{77}}) {
+    edge->FromHost(seam::Tick{t, t});
+  }
+  tls->Write(AsBytes("more"));
+  edge->FromHost(seam::StreamBytes{StreamId(1), tls->Take()});
+  pollfd readable = {adopted, POLLIN, 0};
+  EXPECT_EQ(poll(&readable, 1, 10'000), 1);
+  EXPECT_EQ(host.Get(1).closed, 0);
 }
 
 TEST_F(EdgeTest, AHostThatSendsMoreThanItWasGrantedLosesTheStream) {

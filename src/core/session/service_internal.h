@@ -47,6 +47,9 @@ inline constexpr uint64_t kWaitSliceMs = 2;
 std::string SerialOf(const Services& services, const grpc::CallbackServerContext& context);
 
 void FillReply(const WriteReply& from, v1::WriteReply* to);
+// The answer if nothing has to be waited for (Backend::GetNow).
+std::optional<Result<v1::GetReply>> ReadNow(Backend& backend, const v1::GetRequest& request,
+                                            LogIndex at_least);
 Result<v1::GetReply> ReadOne(Backend& backend, const v1::GetRequest& request, LogIndex at_least,
                              uint64_t timeout_ms);
 

@@ -14,6 +14,10 @@ class KvService final : public v1::Kv::CallbackService {
   ServerUnaryReactor* Get(CallbackServerContext* context, const v1::GetRequest* request,
                           v1::GetReply* reply) override {
     ServerUnaryReactor* reactor = context->DefaultReactor();
+    if (auto now = ReadNow(services_.backend, *request, LogIndex())) {
+      Tell(context, std::move(*now), reply, reactor);
+      return reactor;
+    }
     gpr_timespec deadline = DeadlineOf(*context);
     auto job = [this, context, request, reply, reactor, deadline] {
       Read(context, request, reply, reactor, deadline, false);
@@ -48,7 +52,8 @@ class KvService final : public v1::Kv::CallbackService {
       reactor->Finish(Failure(context, d.code()));
       return reactor;
     }
-    return Park(context, reactor, [&] { services_.backend.CreateTable(*d, Answer(context, reactor, reply)); });
+    return Park(context, reactor,
+                [&] { services_.backend.CreateTable(*d, Answer(context, reactor, reply)); });
   }
   ServerUnaryReactor* DropTable(CallbackServerContext* context, const v1::DropTableRequest* request,
                                 v1::WriteReply* reply) override {
@@ -99,6 +104,10 @@ class KvService final : public v1::Kv::CallbackService {
       return services_.reads.Continue([=, this] { Read(context, request, reply, reactor, deadline, true); });
     }
     if (waits) services_.waits.Leave();
+    Tell(context, std::move(read), reply, reactor);
+  }
+  static void Tell(CallbackServerContext* context, Result<v1::GetReply> read, v1::GetReply* reply,
+                   ServerUnaryReactor* reactor) {
     if (!read) return reactor->Finish(Failure(context, read.code()));
     *reply = std::move(read).value();
     reactor->Finish(grpc::Status::OK);

@@ -21,27 +21,6 @@ namespace {
 constexpr size_t kWriteBytesMax = 8u << 20;  // one larger write may be alone
 constexpr size_t kReadersMax = 2;            // pool threads that one stream may occupy
 
-// The answer if nothing has to be waited for.
-std::optional<Result<v1::GetReply>> ReadNow(Backend& backend, const v1::GetRequest& request,
-                                            LogIndex at_least) {
-  if (request.key().empty() || request.key().size() > limits::kKeyBytesMax) {
-    return Result<v1::GetReply>(Code::kKeySize);
-  }
-  Result<TableId> table = backend.FindTable(request.table());
-  if (!table) return Result<v1::GetReply>(table.error());
-  if (at_least.value < request.at_least()) at_least = LogIndex(request.at_least());
-  LogIndex index = backend.AppliedIndex();  // asked first: what is read is of this state or a later one
-  auto value = backend.GetNow(*table, AsBytes(request.key()), at_least);
-  if (!value) return std::nullopt;
-  if (!*value) return Result<v1::GetReply>(value->error());
-  v1::GetReply reply;
-  const std::optional<Bytes>& found = **value;
-  reply.set_found(found.has_value());
-  if (found) reply.set_value(found->data(), found->size());
-  reply.set_index(index < at_least ? at_least.value : index.value);
-  return Result<v1::GetReply>(std::move(reply));
-}
-
 class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionReply>,
                             public std::enable_shared_from_this<SessionStream> {
  public:

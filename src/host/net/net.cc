@@ -13,13 +13,13 @@
 #include <chrono>
 #include <deque>
 #include <map>
-#include <mutex>
 #include <thread>
 #include <unordered_map>
 #include <variant>
 #include <vector>
 
 #include "base/limits.h"
+#include "sync/mutex.h"
 
 namespace holdfast::host {
 namespace {
@@ -80,13 +80,14 @@ struct Net::State {
   seam::CoreEndpoint& core;
   int epoll = -1, wake = -1;
   std::thread thread;
-  std::mutex inbox_mutex;
-  std::vector<Order> inbox, orders;
+  sync::Mutex inbox_mutex;
+  std::vector<Order> inbox HF_GUARDED_BY(inbox_mutex);
+  std::vector<Order> orders;
   std::atomic<size_t> count{0};
 
   // The connections are the thread's, and of whoever brings a message of the core: he sends it himself, which
   // saves a change of threads on the way of every answer. Nothing is said to the core under the lock.
-  std::mutex mutex;
+  sync::Mutex mutex;
   std::vector<seam::HostToCore> to_core;  // what is to be said to it afterwards
   std::vector<ListenOrder> listeners;
   bool accepting = true;  // their interest is on
@@ -100,7 +101,7 @@ struct Net::State {
   void Post(Order order) {
     bool first;
     {
-      std::lock_guard lock(inbox_mutex);
+      sync::MutexLock lock(inbox_mutex);
       first = inbox.empty();
       inbox.push_back(std::move(order));
     }
@@ -120,23 +121,23 @@ struct Net::State {
 
   void Main() {
     epoll_event events[kEventsMax];
-    std::unique_lock lock(mutex);
+    sync::MutexLock lock(mutex);
     while (!stopping) {
       int timeout_ms = NextTimeoutMs();
-      lock.unlock();
+      lock.Unlock();
       int n = epoll_wait(epoll, events, kEventsMax, timeout_ms);
-      lock.lock();
+      lock.Lock();
       for (int i = 0; i < n; ++i) {
         Event(events[i]);
-        TellCore(lock);
+        TellCore();
       }
       TakeInbox();
       Timers();
-      TellCore(lock);
+      TellCore();
     }
     TakeInbox();
     EndAll();
-    TellCore(lock);
+    TellCore();
   }
   void Event(const epoll_event& event) {
     uint64_t token = event.data.u64;
@@ -159,22 +160,22 @@ struct Net::State {
     CloseListeners();
   }
   // Says what there is to say, without the lock: the core may answer at once.
-  void TellCore(std::unique_lock<std::mutex>& lock) {
+  void TellCore() HF_REQUIRES(mutex) {
     if (to_core.empty()) return;
     std::vector<seam::HostToCore> messages;
     messages.swap(to_core);
-    lock.unlock();
+    mutex.Unlock();
     for (seam::HostToCore& m : messages) core.FromHost(std::move(m));
-    lock.lock();
+    mutex.Lock();
   }
   template <typename Message>
   void FromCore(Message m) {
-    std::unique_lock lock(mutex);
+    sync::MutexLock lock(mutex);
     size_t lingered = lingering.size();
     Take(m);
     bool earlier = lingering.size() > lingered;  // the thread sleeps longer than that
-    TellCore(lock);
-    lock.unlock();
+    TellCore();
+    lock.Unlock();
     if (earlier) Wake();
   }
 
@@ -202,7 +203,7 @@ struct Net::State {
 
   void TakeInbox() {
     {
-      std::lock_guard lock(inbox_mutex);
+      sync::MutexLock lock(inbox_mutex);
       orders.swap(inbox);
     }
     for (Order& order : orders) std::visit([this](auto& o) { Take(o); }, order);

@@ -12,10 +12,8 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <condition_variable>
 #include <csignal>
 #include <cstdio>
-#include <mutex>
 #include <optional>
 #include <type_traits>
 
@@ -26,6 +24,7 @@
 #include "host/runtime/saving_lock.h"
 #include "host/runtime/storage_lanes.h"
 #include "seam/metrics.h"
+#include "sync/mutex.h"
 
 namespace holdfast::host {
 namespace {
@@ -109,8 +108,8 @@ struct Server::State {
   StorageCounts storage;
   std::unique_ptr<MetricsServer> metrics_server;
 
-  std::mutex inbox_mutex;
-  std::condition_variable metrics_came;
+  sync::Mutex inbox_mutex;
+  sync::CondVar metrics_came;
   uint64_t metrics_id = 0;                       // of the newest question
   std::optional<std::vector<uint64_t>> metrics;  // its answer
   bool ready = false;
@@ -126,14 +125,14 @@ struct Server::State {
     }
   }
   void Note(const seam::CoreNote& m) {
-    std::lock_guard<std::mutex> lock(inbox_mutex);
+    sync::MutexLock lock(inbox_mutex);
     if (!ready) std::fprintf(stderr, "holdfast: note: %s\n", Printable(m.line).c_str());
   }
   void TakeMetrics(seam::MetricsReply m) {
-    std::lock_guard<std::mutex> lock(inbox_mutex);
+    sync::MutexLock lock(inbox_mutex);
     if (m.id.value != metrics_id || metrics.has_value() || m.values.size() != seam::kMetrics) return;
     metrics = std::move(m.values);
-    metrics_came.notify_all();
+    metrics_came.NotifyAll();
   }
   std::string Temp(const char* name) const { return config.temporary_path + "/" + name; }
   void Wake() const {
@@ -201,12 +200,12 @@ void Server::FromCore(seam::CoreToHost message) {
                    s.log->warn("core: {} ({}, {}): {}", CodeName(m.code), m.a, m.b, CodeText(m.code));
                  },
                  [&](seam::Ready&) {
-                   std::lock_guard<std::mutex> lock(s.inbox_mutex);
+                   sync::MutexLock lock(s.inbox_mutex);
                    s.ready = true;
                    s.Wake();
                  },
                  [&](seam::CoreStopped& m) {
-                   std::lock_guard<std::mutex> lock(s.inbox_mutex);
+                   sync::MutexLock lock(s.inbox_mutex);
                    s.stopped = m;
                    s.Wake();
                  },
@@ -216,27 +215,30 @@ void Server::FromCore(seam::CoreToHost message) {
 }
 
 void Server::CoreEnded(Code code) {
-  std::lock_guard<std::mutex> lock(s_->inbox_mutex);
+  sync::MutexLock lock(s_->inbox_mutex);
   if (!s_->stopped) s_->stopped = seam::CoreStopped{false, code};
   s_->Wake();
 }
 
 std::optional<std::vector<uint64_t>> Server::AskMetrics(int timeout_ms) {
   State& s = *s_;
-  std::unique_lock<std::mutex> lock(s.inbox_mutex);
+  sync::MutexLock lock(s.inbox_mutex);
   if (!s.ready || s.stopped || s.core == nullptr) return {};
   seam::RequestId id(++s.metrics_id);
   s.metrics.reset();
-  lock.unlock();
+  lock.Unlock();
   s.core->FromHost(seam::MetricsRequest{id});
-  lock.lock();
-  s.metrics_came.wait_for(lock, std::chrono::milliseconds(timeout_ms),
-                          [&] { return s.metrics.has_value() || s.metrics_id != id.value; });
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  lock.Lock();
+  bool in_time = true;
+  while (!s.metrics.has_value() && s.metrics_id == id.value && in_time) {
+    in_time = s.metrics_came.WaitUntil(s.inbox_mutex, until);
+  }
   return s.metrics_id == id.value ? s.metrics : std::nullopt;
 }
 
 bool Server::was_ready() const {
-  std::lock_guard<std::mutex> lock(s_->inbox_mutex);
+  sync::MutexLock lock(s_->inbox_mutex);
   return s_->ready;
 }
 
@@ -303,7 +305,7 @@ Status Server::Run() {
     std::optional<seam::CoreStopped> stopped;
     bool ready = false;
     {
-      std::lock_guard<std::mutex> lock(s.inbox_mutex);
+      sync::MutexLock lock(s.inbox_mutex);
       stopped = s.stopped;
       ready = s.ready;
     }
