@@ -73,13 +73,15 @@ ContextPtr MakeContext(const SSL_METHOD* method, X509* ca, const Identity& self)
 // Connect, handshake, first bytes, close. False: any of it failed.
 bool OneHandshake(SSL_CTX* context, uint16_t port) {
   static constexpr unsigned char kH2[] = {2, 'h', '2'};
+  // How HTTP/2 begins, and settings without a setting. A server need not speak before it has seen that.
+  static constexpr char kPreface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0";  // and one more 0
   ERR_clear_error();
   int fd = ConnectLoopback(port);
   SslPtr ssl(SSL_new(context));
   char first;
   bool ok = fd >= 0 && ssl && SSL_set_fd(ssl.get(), fd) == 1 &&
             SSL_set_alpn_protos(ssl.get(), kH2, sizeof kH2) == 0 && SSL_connect(ssl.get()) == 1 &&
-            SSL_read(ssl.get(), &first, 1) == 1;
+            SSL_write(ssl.get(), kPreface, sizeof kPreface) > 0 && SSL_read(ssl.get(), &first, 1) == 1;
   if (ok) SSL_shutdown(ssl.get());
   CloseSocket(fd);
   return ok;

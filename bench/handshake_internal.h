@@ -16,8 +16,9 @@ Handshakes MedianOf(const std::vector<Handshakes>& samples);
 
 inline constexpr size_t kHandshakeThreads = 4;
 
-// Each thread: TCP connect, full handshake with both certificates checked, the server's first bytes (it sends
-// them once it has accepted ours), close. No session is resumed. `directory`: the one Holdfast was made in.
+// Each thread: TCP connect, full handshake with both certificates checked, the first bytes of HTTP/2 in both
+// directions (the server's come once it has accepted our certificate), close. No session is resumed.
+// `directory`: the one Holdfast was made in.
 Handshakes AgainstServer(const Target& server, const std::string& directory, double seconds);
 
 // Server and client by turns on this thread, over memory; certificates as `init` makes them. Only the
