@@ -87,7 +87,7 @@ Result<std::unique_ptr<HostPort>> HostPort::Open(Descriptors d, seam::HostEndpoi
 void HostPort::Start() {
   State* s = s_.get();
   s->end.Start({[s](seam::WireMessage m) { s->Deliver(std::move(m)); },
-                [](const seam::Envelope&) -> std::optional<uint64_t> { return UINT64_MAX; }, nullptr,
+                [](const seam::Envelope&) -> std::optional<uint64_t> { return UINT64_MAX; }, nullptr, true,
                 s->events});
 }
 
@@ -144,7 +144,7 @@ void CorePort::Start(seam::CoreEndpoint& core) {
   s->core = &core;
   s->end.Start({[s](seam::WireMessage m) { s->Deliver(std::move(m)); },
                 [s](const seam::Envelope& e) { return s->Permit(e); },
-                [s] { s->core->FromHost(seam::StreamRoom{}); }, s->events});
+                [s] { s->core->FromHost(seam::StreamRoom{}); }, false, s->events});
 }
 
 void CorePort::FromCore(seam::CoreToHost message) { s_->end.Send(seam::Encode(std::move(message))); }

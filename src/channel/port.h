@@ -13,6 +13,9 @@
 // open, everything by limits::kChannelQueueMessagesMax. A side that does not take ends the channel
 // (kHostStalls).
 //
+// The host reads the journal's lane with a thread of its own, which may block: it makes frames durable
+// itself, so that what commits wait for changes threads once less.
+//
 // Waking: a reader that finds all rings empty says so in shared memory, looks again, and sleeps in poll(2). A
 // writer wakes it only then. Nobody spins.
 //

@@ -1,6 +1,9 @@
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -20,7 +23,15 @@ constexpr int kStepsPerTurn = 32;
 // While busy the lifeline is looked at now and then.
 constexpr int kTurnsPerLook = 4096;
 
+// How long the journal's reader sleeps before it looks whether the channel has ended.
+constexpr timespec kJournalLook = {0, 100'000'000};
+
 std::atomic_ref<uint32_t> Flag(uint32_t* p) { return std::atomic_ref<uint32_t>(*p); }
+
+// Shared between the processes, so not FUTEX_PRIVATE_FLAG.
+void Futex(uint32_t* word, int operation, uint32_t value, const timespec* timeout) {
+  (void)::syscall(SYS_futex, word, operation, value, timeout, nullptr, 0);
+}
 
 }  // namespace
 
@@ -39,6 +50,7 @@ void WireEnd::Start(Handlers handlers) {
     readers_.emplace_back(seam::RingAt(memory_, In(), lane), In(), lane, handlers_.permit);
   }
   thread_ = std::thread([this] { Main(); });
+  if (handlers_.journal_apart) journal_thread_ = std::thread([this] { JournalMain(); });
 }
 
 void WireEnd::Stop() {
@@ -47,6 +59,9 @@ void WireEnd::Stop() {
   uint64_t one = 1;
   (void)!::write(wake_me_, &one, sizeof one);
   thread_.join();
+  if (!journal_thread_.joinable()) return;
+  Futex(seam::JournalReaderSleeps(memory_), FUTEX_WAKE, 1, nullptr);
+  journal_thread_.join();
 }
 
 void WireEnd::End(Code code) {
@@ -60,6 +75,15 @@ void WireEnd::WakePeer() {
   if (Flag(seam::ReaderSleeps(memory_, out_)).load(std::memory_order_seq_cst) == 0) return;
   uint64_t one = 1;
   (void)!::write(wake_peer_, &one, sizeof one);
+}
+
+// As above; the core writes for that reader, and a host that never sleeps there never sets the flag.
+void WireEnd::WakeJournalReader() {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  uint32_t* word = seam::JournalReaderSleeps(memory_);
+  if (Flag(word).load(std::memory_order_seq_cst) == 0) return;
+  Flag(word).store(0, std::memory_order_seq_cst);
+  Futex(word, FUTEX_WAKE, 1, nullptr);
 }
 
 // Into the ring as far as it goes. What stays asks for room, then looks once more: room may have come
@@ -94,7 +118,7 @@ void WireEnd::Send(seam::WireMessage message) {
       stream_room_.store(false, std::memory_order_relaxed);
     }
   }
-  if (wrote) WakePeer();
+  if (wrote) *lane == Lane::kJournal&& out_ == seam::Direction::kToHost ? WakeJournalReader() : WakePeer();
   if (!whole) End(Code::kChannelBroken);
   if (stalled) End(Code::kHostStalls);
   seam::Metrics().Add(Metric::kChannelOut);
@@ -147,17 +171,31 @@ bool WireEnd::ReadLane(LaneReader& reader, bool* any) {
 }
 
 bool WireEnd::ReadLanes(bool* any) {
-  for (LaneReader& reader : readers_) {
-    if (!ReadLane(reader, any)) return false;
+  for (size_t l = 0; l < readers_.size(); ++l) {
+    if (!Apart(l) && !ReadLane(readers_[l], any)) return false;
   }
   return true;
 }
 
 bool WireEnd::Idle() {
-  for (LaneReader& reader : readers_) {
-    if (!reader.Empty()) return false;
+  for (size_t l = 0; l < readers_.size(); ++l) {
+    if (!Apart(l) && !readers_[l].Empty()) return false;
   }
   return true;
+}
+
+void WireEnd::JournalMain() {
+  LaneReader& reader = readers_[static_cast<size_t>(Lane::kJournal)];
+  uint32_t* word = seam::JournalReaderSleeps(memory_);
+  while (!stopping_ && !ended_) {
+    bool any = false;
+    if (!ReadLane(reader, &any)) return End(Code::kChannelBroken);
+    if (any) continue;
+    Flag(word).store(1, std::memory_order_seq_cst);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (reader.Empty() && !stopping_) Futex(word, FUTEX_WAIT, 1, &kJournalLook);
+    Flag(word).store(0, std::memory_order_seq_cst);
+  }
 }
 
 bool WireEnd::Sleep() {
@@ -176,7 +214,10 @@ void WireEnd::Main() {
   while (!stopping_ && !ended_) {
     bool any = false, wrote = false;
     if (!ReadLanes(&any) || !FlushWaiting(&wrote)) return End(Code::kChannelBroken);
-    if (wrote) WakePeer();
+    if (wrote) {
+      WakePeer();
+      if (out_ == seam::Direction::kToHost) WakeJournalReader();
+    }
     seam::Metrics().Set(Metric::kChannelQueued, queued_bytes_);
     if (any || wrote) {
       if (++turns % kTurnsPerLook != 0) continue;

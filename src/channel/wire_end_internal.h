@@ -20,6 +20,7 @@ class WireEnd {
     std::function<void(seam::WireMessage)> deliver;
     seam::LaneReader::Permit permit;
     std::function<void()> room;  // the stream lane's queue has become short again
+    bool journal_apart = false;  // its lane has a reader of its own, whose thread may block in `deliver`
     Events events;
   };
   // `out`: the direction this end writes. `wake_peer`, `wake_me`, `life` are owned from now on.
@@ -48,6 +49,11 @@ class WireEnd {
     return out_ == seam::Direction::kToHost ? seam::Direction::kToCore : seam::Direction::kToHost;
   }
   void Main();
+  void JournalMain();
+  void WakeJournalReader();
+  bool Apart(size_t lane) const {
+    return handlers_.journal_apart && lane == static_cast<size_t>(seam::Lane::kJournal);
+  }
   bool ReadLanes(bool* any);
   bool ReadLane(seam::LaneReader& reader, bool* any);
   bool FlushWaiting(bool* wrote);
@@ -65,7 +71,7 @@ class WireEnd {
   std::vector<seam::LaneReader> readers_;
   std::atomic<bool> stopping_{false}, ended_{false}, stream_room_{true};
   std::atomic<uint64_t> queued_bytes_{0};
-  std::thread thread_;
+  std::thread thread_, journal_thread_;
 };
 
 }  // namespace holdfast::channel

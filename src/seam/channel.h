@@ -121,7 +121,8 @@ using HostToCore = std::variant<HostHello, Tick, StopRequested, MetricsRequest, 
 using CoreToHost = std::variant<CoreHello, MetricsReply, Ready, CoreNote, CoreLog, CoreStopped, StreamBytes,
                                 StreamClosed, StreamCredit, StorageRequest>;
 
-// May be called from any thread; messages of one caller thread keep their order. FromCore never blocks.
+// May be called from any thread; messages of one caller thread keep their order. FromCore does not
+// block, but for calls of the journal, whose caller waits for their reply anyway.
 // FromHost may wait for the core's own threads, never for the host, so that a flood fills the host's memory
 // and not the core's.
 class CoreEndpoint {

@@ -226,7 +226,7 @@ size_t ChannelMemoryBytes() {
 RingMemory RingAt(uint8_t* memory, Direction direction, Lane lane) {
   const size_t to_host = direction == Direction::kToHost ? 1 : 0;
   const size_t index = to_host * kLanes + static_cast<size_t>(lane);
-  uint8_t* positions = memory + 2 * kLineBytes + index * 3 * kLineBytes;
+  uint8_t* positions = memory + 3 * kLineBytes + index * 3 * kLineBytes;
   size_t at = kHeaderBytes + to_host * (ChannelMemoryBytes() - kHeaderBytes) / 2;
   for (size_t l = 0; l < static_cast<size_t>(lane); ++l) at += RingBytes(static_cast<Lane>(l));
   RingMemory ring;
@@ -240,6 +240,10 @@ RingMemory RingAt(uint8_t* memory, Direction direction, Lane lane) {
 
 uint32_t* ReaderSleeps(uint8_t* memory, Direction direction) {
   return reinterpret_cast<uint32_t*>(memory + (direction == Direction::kToHost ? kLineBytes : 0));
+}
+
+uint32_t* JournalReaderSleeps(uint8_t* memory) {
+  return reinterpret_cast<uint32_t*>(memory + 2 * kLineBytes);
 }
 
 }  // namespace holdfast::seam

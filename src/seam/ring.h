@@ -126,6 +126,8 @@ size_t ChannelMemoryBytes();
 RingMemory RingAt(uint8_t* memory, Direction direction, Lane lane);
 // Set by a reader that goes to sleep; who writes for it and finds it set wakes it.
 uint32_t* ReaderSleeps(uint8_t* memory, Direction direction);
+// The same for the host's reader of the journal's lane, a thread of its own; a futex.
+uint32_t* JournalReaderSleeps(uint8_t* memory);
 
 }  // namespace holdfast::seam
 

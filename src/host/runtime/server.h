@@ -12,8 +12,9 @@
 //   Open ── Attach ── (the core starts, in its own process or from another call of the owner's) ── Run ──
 //   Shutdown
 //
-// FromCore may be called from any thread and never blocks. Everything else belongs to one thread, which must
-// be the one that makes the process's threads, since Open blocks the signals that Run waits for.
+// FromCore may be called from any thread and does not block, but for requests of the journal's lane, whose
+// sender waits for the reply anyway (StorageLanes). Everything else belongs to one thread, which must be the
+// one that makes the process's threads, since Open blocks the signals that Run waits for.
 #ifndef HOLDFAST_HOST_RUNTIME_SERVER_H_
 #define HOLDFAST_HOST_RUNTIME_SERVER_H_
 

@@ -120,6 +120,14 @@ StorageLanes::Lane StorageLanes::LaneOf(const StorageRequest& request) {
 }
 
 void StorageLanes::Submit(StorageRequest request) {
+  switch (static_cast<StorageOperation>(request.operation)) {
+    case StorageOperation::kCreateAppendable:
+    case StorageOperation::kAppend:
+    case StorageOperation::kTrim:
+      return Run(request);
+    default:
+      break;
+  }
   Queue& queue = queues_[LaneOf(request)];
   sync::MutexLock lock(queue.mutex);
   queue.requests.push_back(std::move(request));

@@ -1,6 +1,7 @@
 // Runs the core's StorageRequests on a few threads and hands back one StorageReply each.
 //
-//   journal   appends, and writes below members/    never waits behind a save or a read
+//   (caller)  creating, appending to and cutting journal files
+//   journal   other writes below members/           never waits behind a save or a read
 //   objects   every other write and delete          one at a time, in order
 //   barrier   Barrier                               does not hold up the lane it follows
 //   reads     the rest, on two threads
@@ -33,7 +34,9 @@ class StorageLanes {
   StorageLanes(seam::Storage& store, seam::Storage* anchor, SavingLock* saving, Done done);
   ~StorageLanes();  // finishes what was submitted
 
-  void Submit(seam::StorageRequest request);  // never blocks
+  // Appends and what else the journal's lane of the channel carries are done by the caller's thread, which
+  // waits for nothing else; the rest is queued, and does not block.
+  void Submit(seam::StorageRequest request);
 
  private:
   enum Lane : size_t { kJournal, kObjects, kBarrier, kReads, kLanes };
