@@ -42,10 +42,14 @@ struct SessionServer::State {
   std::unique_ptr<grpc::Server> user_server, admin_server;
   bool stopped = false;
 
-  std::unique_ptr<grpc::Server> Build(grpc::Service* service) {
+  std::unique_ptr<grpc::Server> Build(grpc::Service* service, size_t request_bytes_max) {
     grpc::ServerBuilder builder;
     builder.RegisterService(service);
-    builder.SetMaxReceiveMessageSize(static_cast<int>(kMessageBytesMax));
+    builder.SetMaxReceiveMessageSize(static_cast<int>(request_bytes_max));
+    // A compressed message is small until it is not.
+    for (auto algorithm : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP})
+      builder.SetCompressionAlgorithmSupportStatus(algorithm, false);
+    builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
     builder.SetMaxSendMessageSize(static_cast<int>(kMessageBytesMax));
     builder.SetResourceQuota(grpc::ResourceQuota("holdfast").Resize(kRequestMemoryBytes));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
@@ -99,8 +103,8 @@ Status SessionServer::Start() {
                                   s_->watches, s_->streams, s_->waits});
   s_->kv_service = NewKvService(*s_->services);
   s_->admin_service = NewAdminService(*s_->services);
-  s_->user_server = s_->Build(s_->kv_service.get());
-  s_->admin_server = s_->Build(s_->admin_service.get());
+  s_->user_server = s_->Build(s_->kv_service.get(), kMessageBytesMax);
+  s_->admin_server = s_->Build(s_->admin_service.get(), kSmallMessageBytesMax);
   if (!s_->user_server || !s_->admin_server) return Code::kIo;
   return s_->edge->Start();
 }

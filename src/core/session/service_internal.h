@@ -10,6 +10,7 @@
 #include "core/session/backend.h"
 #include "core/session/clients.h"
 #include "core/session/edge.h"
+#include "core/session/messages_internal.h"
 #include "core/session/places.h"
 #include "core/session/requests_internal.h"
 #include "core/session/work_pool.h"
@@ -30,7 +31,6 @@ struct Services {
   Places& waits;  // calls parked: for an index, or until their write is answered
 };
 
-inline constexpr size_t kMessageBytesMax = 20u << 20;     // the largest batch and its framing
 inline constexpr size_t kReplyBytesTarget = 256u << 10;   // of one message in a stream; one row may exceed it
 inline constexpr uint64_t kWaitMillisecondsMax = 60'000;  // of a call without a deadline
 
@@ -53,11 +53,11 @@ std::optional<Result<v1::GetReply>> ReadNow(Backend& backend, const v1::GetReque
 Result<v1::GetReply> ReadOne(Backend& backend, const v1::GetRequest& request, LogIndex at_least,
                              uint64_t timeout_ms);
 
-grpc::ServerWriteReactor<v1::ScanReply>* NewScan(Services& services, grpc::CallbackServerContext* context,
-                                                 const v1::ScanRequest* request);
-grpc::ServerWriteReactor<v1::WatchReply>* NewWatch(Services& services, grpc::CallbackServerContext* context,
-                                                   const v1::WatchRequest* request);
-grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionReply>* NewSessionStream(
+grpc::ServerWriteReactor<grpc::ByteBuffer>* NewScan(Services& services, grpc::CallbackServerContext* context,
+                                                    v1::ScanRequest request);
+grpc::ServerWriteReactor<grpc::ByteBuffer>* NewWatch(Services& services, grpc::CallbackServerContext* context,
+                                                     const v1::WatchRequest& request);
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* NewSessionStream(
     Services& services, grpc::CallbackServerContext* context);
 std::unique_ptr<grpc::Service> NewKvService(Services& services);
 std::unique_ptr<grpc::Service> NewAdminService(Services& services);

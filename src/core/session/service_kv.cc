@@ -4,148 +4,190 @@
 namespace holdfast::session {
 namespace {
 
+using grpc::ByteBuffer;
 using grpc::CallbackServerContext;
 using grpc::ServerUnaryReactor;
 
-class KvService final : public v1::Kv::CallbackService {
+// One call: its request decoded, its reply until that is encoded. Context, reactor and `out` live until the
+// reactor has finished, and only Finish does that, once.
+template <typename Request, typename Reply>
+struct Call {
+  CallbackServerContext* context;
+  ServerUnaryReactor* reactor;
+  ByteBuffer* out;
+  Request request{};
+  Reply reply{};
+
+  void Fail(Code code, uint64_t detail = 0) { reactor->Finish(Failure(context, code, detail)); }
+  void Finish() {
+    Encode(reply, out);
+    reactor->Finish(grpc::Status::OK);
+  }
+};
+template <typename Request>
+using WriteCall = Call<Request, v1::WriteReply>;
+using GetCall = Call<v1::GetRequest, v1::GetReply>;
+
+// Ends a call that answers with a stream before it has begun.
+class NoStream final : public grpc::ServerWriteReactor<ByteBuffer> {
+ public:
+  explicit NoStream(grpc::Status status) { Finish(std::move(status)); }
+  void OnDone() override { delete this; }
+};
+
+// Requests come as bytes: messages_internal.h.
+template <typename Base>
+using RawTables = v1::Kv::WithRawCallbackMethod_CreateTable<
+    v1::Kv::WithRawCallbackMethod_DropTable<v1::Kv::WithRawCallbackMethod_ListTables<Base>>>;
+template <typename Base>
+using RawWrites = v1::Kv::WithRawCallbackMethod_Put<v1::Kv::WithRawCallbackMethod_Delete<
+    v1::Kv::WithRawCallbackMethod_Batch<v1::Kv::WithRawCallbackMethod_Sync<Base>>>>;
+template <typename Base>
+using RawReads = v1::Kv::WithRawCallbackMethod_Get<
+    v1::Kv::WithRawCallbackMethod_Scan<v1::Kv::WithRawCallbackMethod_Watch<Base>>>;
+using RawKv = RawTables<RawWrites<RawReads<v1::Kv::WithRawCallbackMethod_Session<v1::Kv::Service>>>>;
+
+class KvService final : public RawKv {
  public:
   explicit KvService(Services& services) : services_(services) {}
 
-  ServerUnaryReactor* Get(CallbackServerContext* context, const v1::GetRequest* request,
-                          v1::GetReply* reply) override {
-    ServerUnaryReactor* reactor = context->DefaultReactor();
-    if (auto now = ReadNow(services_.backend, *request, LogIndex())) {
-      Tell(context, std::move(*now), reply, reactor);
-      return reactor;
-    }
-    gpr_timespec deadline = DeadlineOf(*context);
-    auto job = [this, context, request, reply, reactor, deadline] {
-      Read(context, request, reply, reactor, deadline, false);
-    };
-    if (!services_.reads.Submit(std::move(job))) reactor->Finish(Failure(context, Code::kOverloaded));
-    return reactor;
+  ServerUnaryReactor* Get(CallbackServerContext* context, const ByteBuffer* in, ByteBuffer* out) override {
+    return Begin<v1::GetRequest, v1::GetReply>(context, in, out, [this](auto call) {
+      if (auto now = ReadNow(services_.backend, call->request, LogIndex()))
+        return Tell(*call, std::move(*now));
+      gpr_timespec deadline = DeadlineOf(*call->context);
+      bool taken = services_.reads.Submit([this, call, deadline] { Read(call, deadline, false); });
+      if (!taken) call->Fail(Code::kOverloaded);
+    });
   }
 
-  ServerUnaryReactor* Put(CallbackServerContext* context, const v1::PutRequest* request,
-                          v1::WriteReply* reply) override {
-    return Write(context, *request, reply);
+  ServerUnaryReactor* Put(CallbackServerContext* context, const ByteBuffer* in, ByteBuffer* out) override {
+    return Write<v1::PutRequest>(context, in, out);
   }
-  ServerUnaryReactor* Delete(CallbackServerContext* context, const v1::DeleteRequest* request,
-                             v1::WriteReply* reply) override {
-    return Write(context, *request, reply);
+  ServerUnaryReactor* Delete(CallbackServerContext* context, const ByteBuffer* in, ByteBuffer* out) override {
+    return Write<v1::DeleteRequest>(context, in, out);
   }
-  ServerUnaryReactor* Batch(CallbackServerContext* context, const v1::BatchRequest* request,
-                            v1::WriteReply* reply) override {
-    return Write(context, *request, reply);
+  ServerUnaryReactor* Batch(CallbackServerContext* context, const ByteBuffer* in, ByteBuffer* out) override {
+    return Write<v1::BatchRequest>(context, in, out);
   }
-  ServerUnaryReactor* Sync(CallbackServerContext* context, const v1::SyncRequest*,
-                           v1::WriteReply* reply) override {
-    ServerUnaryReactor* reactor = context->DefaultReactor();
-    return Park(context, reactor, [&] { services_.backend.Sync(Answer(context, reactor, reply)); });
+  ServerUnaryReactor* Sync(CallbackServerContext* context, const ByteBuffer* in, ByteBuffer* out) override {
+    return Begin<v1::SyncRequest, v1::WriteReply>(context, in, out, [this](auto call) {
+      if (Park(call)) services_.backend.Sync(Answer(call));
+    });
   }
 
-  ServerUnaryReactor* CreateTable(CallbackServerContext* context, const v1::CreateTableRequest* request,
-                                  v1::WriteReply* reply) override {
-    ServerUnaryReactor* reactor = context->DefaultReactor();
-    auto d = DescriptorOf(*request);
-    if (!d) {
-      reactor->Finish(Failure(context, d.code()));
-      return reactor;
-    }
-    return Park(context, reactor,
-                [&] { services_.backend.CreateTable(*d, Answer(context, reactor, reply)); });
+  ServerUnaryReactor* CreateTable(CallbackServerContext* context, const ByteBuffer* in,
+                                  ByteBuffer* out) override {
+    return Begin<v1::CreateTableRequest, v1::WriteReply>(context, in, out, [this](auto call) {
+      auto d = DescriptorOf(call->request);
+      if (!d) return call->Fail(d.code());
+      if (Park(call)) services_.backend.CreateTable(*d, Answer(call));
+    });
   }
-  ServerUnaryReactor* DropTable(CallbackServerContext* context, const v1::DropTableRequest* request,
-                                v1::WriteReply* reply) override {
-    ServerUnaryReactor* reactor = context->DefaultReactor();
-    return Park(context, reactor,
-                [&] { services_.backend.DropTable(request->table(), Answer(context, reactor, reply)); });
+  ServerUnaryReactor* DropTable(CallbackServerContext* context, const ByteBuffer* in,
+                                ByteBuffer* out) override {
+    return Begin<v1::DropTableRequest, v1::WriteReply>(context, in, out, [this](auto call) {
+      if (Park(call)) services_.backend.DropTable(call->request.table(), Answer(call));
+    });
   }
-  ServerUnaryReactor* ListTables(CallbackServerContext* context, const v1::ListTablesRequest*,
-                                 v1::ListTablesReply* reply) override {
-    ServerUnaryReactor* reactor = context->DefaultReactor();
-    for (const TableInfo& table : services_.backend.ListTables()) {
-      if (table.descriptor.name.empty()) continue;  // system tables
-      v1::TableInfo* info = reply->add_tables();
-      info->set_table(table.descriptor.name);
-      info->set_id(table.id.bytes.data(), table.id.bytes.size());
-      info->set_rows(table.rows);
-      info->set_never_inline(!table.descriptor.inline_values);
-      info->set_leaf_rows_max(table.descriptor.leaf_rows_max);
-      info->set_inner_children_max(table.descriptor.inner_children_max);
-    }
-    reactor->Finish(grpc::Status::OK);
-    return reactor;
+  ServerUnaryReactor* ListTables(CallbackServerContext* context, const ByteBuffer* in,
+                                 ByteBuffer* out) override {
+    return Begin<v1::ListTablesRequest, v1::ListTablesReply>(context, in, out, [this](auto call) {
+      for (const TableInfo& table : services_.backend.ListTables()) {
+        if (table.descriptor.name.empty()) continue;  // system tables
+        v1::TableInfo* info = call->reply.add_tables();
+        info->set_table(table.descriptor.name);
+        info->set_id(table.id.bytes.data(), table.id.bytes.size());
+        info->set_rows(table.rows);
+        info->set_never_inline(!table.descriptor.inline_values);
+        info->set_leaf_rows_max(table.descriptor.leaf_rows_max);
+        info->set_inner_children_max(table.descriptor.inner_children_max);
+      }
+      call->Finish();
+    });
   }
 
-  grpc::ServerWriteReactor<v1::ScanReply>* Scan(CallbackServerContext* context,
-                                                const v1::ScanRequest* request) override {
-    return NewScan(services_, context, request);
+  grpc::ServerWriteReactor<ByteBuffer>* Scan(CallbackServerContext* context, const ByteBuffer* in) override {
+    v1::ScanRequest request;
+    Status decoded = Decode(Own(in), &request);
+    if (!decoded) return new NoStream(Failure(context, decoded.code()));
+    return NewScan(services_, context, std::move(request));
   }
-  grpc::ServerWriteReactor<v1::WatchReply>* Watch(CallbackServerContext* context,
-                                                  const v1::WatchRequest* request) override {
+  grpc::ServerWriteReactor<ByteBuffer>* Watch(CallbackServerContext* context, const ByteBuffer* in) override {
+    v1::WatchRequest request;
+    Status decoded = Decode(Own(in), &request);
+    if (!decoded) return new NoStream(Failure(context, decoded.code()));
     return NewWatch(services_, context, request);
   }
-  grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionReply>* Session(
-      CallbackServerContext* context) override {
+  grpc::ServerBidiReactor<ByteBuffer, ByteBuffer>* Session(CallbackServerContext* context) override {
     return NewSessionStream(services_, context);
   }
 
  private:
-  // `waits`: has a place among those that wait for their index.
-  void Read(CallbackServerContext* context, const v1::GetRequest* request, v1::GetReply* reply,
-            ServerUnaryReactor* reactor, gpr_timespec deadline, bool waits) {
-    auto read = context->IsCancelled() ? Result<v1::GetReply>(Code::kCancelled)
-                                       : ReadOne(services_.backend, *request, LogIndex(), kWaitSliceMs);
-    if (!read && read.code() == Code::kDeadline && LeftMs(deadline) > 0) {
-      if (!waits && !services_.waits.Take()) {
-        return reactor->Finish(Failure(context, services_.waits.code()));
-      }
-      return services_.reads.Continue([=, this] { Read(context, request, reply, reactor, deadline, true); });
-    }
-    if (waits) services_.waits.Leave();
-    Tell(context, std::move(read), reply, reactor);
-  }
-  static void Tell(CallbackServerContext* context, Result<v1::GetReply> read, v1::GetReply* reply,
-                   ServerUnaryReactor* reactor) {
-    if (!read) return reactor->Finish(Failure(context, read.code()));
-    *reply = std::move(read).value();
-    reactor->Finish(grpc::Status::OK);
-  }
+  // gRPC hands its own buffer as const and keeps it until the call ends; the bytes are not needed so long.
+  static ByteBuffer* Own(const ByteBuffer* in) { return const_cast<ByteBuffer*>(in); }
 
-  // A call that waits until its command is answered: `submit` hands its Answer to the backend, which calls it
-  // exactly once, and with it the place is left.
-  template <typename Submit>
-  ServerUnaryReactor* Park(CallbackServerContext* context, ServerUnaryReactor* reactor, Submit submit) {
-    if (services_.waits.Take()) {
-      submit();
+  // `run` gets the call when its request is decoded, and answers it, now or later.
+  template <typename Request, typename Reply, typename Run>
+  static ServerUnaryReactor* Begin(CallbackServerContext* context, const ByteBuffer* in, ByteBuffer* out,
+                                   Run run) {
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    auto call = std::make_shared<Call<Request, Reply>>(Call<Request, Reply>{context, reactor, out});
+    Status decoded = Decode(Own(in), &call->request);
+    if (decoded) {
+      run(std::move(call));
     } else {
-      reactor->Finish(Failure(context, services_.waits.code()));
+      call->Fail(decoded.code());
     }
     return reactor;
   }
 
-  // Context and reply live until the reactor has finished, and only this finishes it.
-  WriteDone Answer(CallbackServerContext* context, ServerUnaryReactor* reactor, v1::WriteReply* reply) {
-    return [context, reply, reactor, &waits = services_.waits](const WriteReply& done) {
+  // `waits`: has a place among those that wait for their index.
+  void Read(const std::shared_ptr<GetCall>& call, gpr_timespec deadline, bool waits) {
+    auto read = call->context->IsCancelled()
+                    ? Result<v1::GetReply>(Code::kCancelled)
+                    : ReadOne(services_.backend, call->request, LogIndex(), kWaitSliceMs);
+    if (!read && read.code() == Code::kDeadline && LeftMs(deadline) > 0) {
+      if (!waits && !services_.waits.Take()) return call->Fail(services_.waits.code());
+      return services_.reads.Continue([this, call, deadline] { Read(call, deadline, true); });
+    }
+    if (waits) services_.waits.Leave();
+    Tell(*call, std::move(read));
+  }
+  static void Tell(GetCall& call, Result<v1::GetReply> read) {
+    if (!read) return call.Fail(read.code());
+    call.reply = std::move(read).value();
+    call.Finish();
+  }
+
+  // False: too many wait already; the call has been told.
+  template <typename Request>
+  bool Park(const std::shared_ptr<WriteCall<Request>>& call) {
+    if (services_.waits.Take()) return true;
+    call->Fail(services_.waits.code());
+    return false;
+  }
+
+  // Of a parked call. The backend calls it exactly once, and with it the place is left.
+  template <typename Request>
+  WriteDone Answer(std::shared_ptr<WriteCall<Request>> call) {
+    return [call = std::move(call), &waits = services_.waits](const WriteReply& done) {
       waits.Leave();
-      if (!done.status.has_value()) return reactor->Finish(Failure(context, done.status.code(), done.detail));
-      FillReply(done, reply);
-      reactor->Finish(grpc::Status::OK);
+      if (!done.status.has_value()) return call->Fail(done.status.code(), done.detail);
+      FillReply(done, &call->reply);
+      call->Finish();
     };
   }
 
   template <typename Request>
-  ServerUnaryReactor* Write(CallbackServerContext* context, const Request& request, v1::WriteReply* reply) {
-    ServerUnaryReactor* reactor = context->DefaultReactor();
-    auto batch = BatchOf(services_.backend, request);
-    if (!batch) {
-      reactor->Finish(Failure(context, batch.code()));
-      return reactor;
-    }
-    return Park(context, reactor, [&] {
-      services_.backend.Write(std::move(batch).value(), WaitOf(request.wait()),
-                              Answer(context, reactor, reply));
+  ServerUnaryReactor* Write(CallbackServerContext* context, const ByteBuffer* in, ByteBuffer* out) {
+    return Begin<Request, v1::WriteReply>(context, in, out, [this](auto call) {
+      auto batch = BatchOf(services_.backend, call->request);
+      if (!batch) return call->Fail(batch.code());
+      if (!Park(call)) return;
+      kernel::Wait wait = WaitOf(call->request.wait());
+      call->request = Request();  // the batch has it all
+      services_.backend.Write(std::move(batch).value(), wait, Answer(call));
     });
   }
 

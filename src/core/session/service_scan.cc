@@ -7,13 +7,17 @@ namespace {
 
 constexpr size_t kRowsPerPiece = 4096;
 
-class Scan final : public grpc::ServerWriteReactor<v1::ScanReply> {
+class Scan final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
-  Scan(Services& services, grpc::CallbackServerContext* context, const v1::ScanRequest* request)
-      : services_(services), context_(context), request_(*request), deadline_(DeadlineOf(*context)) {
+  Scan(Services& services, grpc::CallbackServerContext* context, v1::ScanRequest request)
+      : services_(services),
+        context_(context),
+        request_(std::move(request)),
+        deadline_(DeadlineOf(*context)) {
     if (!services_.reads.Submit([this] { Begin(); })) Finish(Failure(context_, Code::kOverloaded));
   }
   void OnWriteDone(bool ok) override {
+    bytes_.Clear();
     if (!ok) return Finish(Failure(context_, Code::kCancelled));
     if (ended_) return Finish(grpc::Status::OK);
     services_.reads.Continue([this] { Next(); });
@@ -60,7 +64,8 @@ class Scan final : public grpc::ServerWriteReactor<v1::ScanReply> {
     if (ended_) snapshot_.reset();  // the pin, as soon as may be
     if (ended_ && reply_.rows().empty() && !first_) return Finish(grpc::Status::OK);
     first_ = false;
-    StartWrite(&reply_);
+    Encode(reply_, &bytes_);
+    StartWrite(&bytes_);
   }
 
   void Take(std::vector<Row>& rows) {
@@ -82,10 +87,11 @@ class Scan final : public grpc::ServerWriteReactor<v1::ScanReply> {
 
   Services& services_;
   grpc::CallbackServerContext* context_;
-  const v1::ScanRequest& request_;
+  const v1::ScanRequest request_;
   const gpr_timespec deadline_;  // of waiting for the snapshot
   Place waits_;                  // for the snapshot's index
   v1::ScanReply reply_;
+  grpc::ByteBuffer bytes_;  // of the reply, gRPC's until it is written
   TableId table_;
   std::unique_ptr<Snapshot> snapshot_;
   Bytes from_, until_;
@@ -95,9 +101,9 @@ class Scan final : public grpc::ServerWriteReactor<v1::ScanReply> {
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::ScanReply>* NewScan(Services& services, grpc::CallbackServerContext* context,
-                                                 const v1::ScanRequest* request) {
-  return new Scan(services, context, request);
+grpc::ServerWriteReactor<grpc::ByteBuffer>* NewScan(Services& services, grpc::CallbackServerContext* context,
+                                                    v1::ScanRequest request) {
+  return new Scan(services, context, std::move(request));
 }
 
 }  // namespace holdfast::session

@@ -1,6 +1,6 @@
 // The Session stream: many operations outstanding on one connection.
 //
-//   read ──> request_ ──TakeOperations──> writes: Backend::Write in the order they came
+//   read ──> read_ ─────TakeOperations──> writes: Backend::Write in the order they came
 //             (no further read while       reads:  wait for the writes before them, then run on the pool
 //              too much is unanswered)                 │
 //   write <── results_ <── answers, in the order they finish
@@ -21,7 +21,7 @@ namespace {
 constexpr size_t kWriteBytesMax = 8u << 20;  // one larger write may be alone
 constexpr size_t kReadersMax = 2;            // pool threads that one stream may occupy
 
-class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionReply>,
+class SessionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                             public std::enable_shared_from_this<SessionStream> {
  public:
   SessionStream(Services& services, grpc::CallbackServerContext* context)
@@ -31,17 +31,21 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
     self_ = shared_from_this();
     if (!place_) return End(services_.streams.code());
     sync::MutexLock lock(mutex_);
-    StartRead(&request_);
+    StartRead(&read_.bytes);
   }
 
   void OnReadDone(bool ok) override {
+    if (ok) {
+      Status decoded = DecodeRead();
+      if (!decoded) return End(decoded.code());
+    }
     {
       sync::MutexLock lock(mutex_);
       reading_ = false;
       if (ok) {
         next_operation_ = 0;
       } else {
-        request_.Clear();
+        read_.request.Clear();
         half_closed_ = true;
       }
     }
@@ -51,6 +55,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
     {
       sync::MutexLock lock(mutex_);
       writing_ = false;
+      bytes_out_.Clear();
       result_bytes_ -= writing_bytes_;
       writing_bytes_ = 0;
     }
@@ -70,6 +75,29 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
     gpr_timespec deadline{};  // of waiting for its index
   };
 
+  struct Message {
+    grpc::ByteBuffer bytes;  // gRPC's while reading_
+    v1::SessionRequest request;
+    size_t size = 0;
+  };
+  // Without the lock: while reading_ is set, nobody but the read that has ended looks at its message.
+  Status DecodeRead() HF_NO_THREAD_SAFETY_ANALYSIS {
+    read_.size = read_.bytes.Length();
+    return Decode(&read_.bytes, &read_.request);
+  }
+  void StartNextRead() HF_REQUIRES(mutex_) {
+    reading_ = true;
+    next_operation_ = 0;
+    // What a large one took does not stay while the client is silent; small ones are taken into the same
+    // place.
+    if (read_.size > kReplyBytesTarget) {
+      read_.request = v1::SessionRequest();
+    } else {
+      read_.request.Clear();
+    }
+    StartRead(&read_.bytes);
+  }
+
   // Does everything that can be done. One thread at a time; what others want meanwhile is done by the one
   // inside.
   void Go() {
@@ -82,7 +110,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
     do {
       go_again_ = false;
       while (!ended_ && MayTake()) {
-        v1::SessionOperation operation = std::move(*request_.mutable_operations(next_operation_++));
+        v1::SessionOperation operation = std::move(*read_.request.mutable_operations(next_operation_++));
         uint64_t session = session_;
         lock.Unlock();
         Take(std::move(operation), session);
@@ -91,11 +119,8 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
       AnswerReads();
       StartReaders();
       SendResults();
-      if (!ended_ && !half_closed_ && !reading_ && next_operation_ >= request_.operations_size()) {
-        reading_ = true;
-        request_.Clear();
-        next_operation_ = 0;
-        StartRead(&request_);
+      if (!ended_ && !half_closed_ && !reading_ && next_operation_ >= read_.request.operations_size()) {
+        StartNextRead();
       }
     } while (go_again_ && !ended_);
     going_ = false;
@@ -105,7 +130,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
   }
 
   bool MayTake() const HF_REQUIRES(mutex_) {
-    return !reading_ && next_operation_ < request_.operations_size() && !opening_ &&
+    return !reading_ && next_operation_ < read_.request.operations_size() && !opening_ &&
            outstanding_ < limits::kStreamOpsOutstandingMax &&
            (write_bytes_ == 0 || write_bytes_ < kWriteBytesMax);
   }
@@ -316,7 +341,9 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
       results_.pop_front();
     }
     writing_ = true;
-    StartWrite(&reply_);
+    Encode(reply_, &bytes_out_);
+    if (writing_bytes_ > 2 * kReplyBytesTarget) reply_ = v1::SessionReply();  // a large value does not stay
+    StartWrite(&bytes_out_);
   }
 
   void End(std::optional<Code> why) {
@@ -341,8 +368,8 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
   bool reading_ HF_GUARDED_BY(mutex_) = true, writing_ HF_GUARDED_BY(mutex_) = false;
   bool opening_ HF_GUARDED_BY(mutex_) = false;
   bool half_closed_ HF_GUARDED_BY(mutex_) = false, ended_ HF_GUARDED_BY(mutex_) = false;
-  uint64_t session_ HF_GUARDED_BY(mutex_) = 0;        // its index
-  v1::SessionRequest request_ HF_GUARDED_BY(mutex_);  // gRPC's while reading_
+  uint64_t session_ HF_GUARDED_BY(mutex_) = 0;  // its index
+  Message read_ HF_GUARDED_BY(mutex_);
   int next_operation_ HF_GUARDED_BY(mutex_) = 0;
   size_t outstanding_ HF_GUARDED_BY(mutex_) = 0, write_bytes_ HF_GUARDED_BY(mutex_) = 0;
   size_t readers_ HF_GUARDED_BY(mutex_) = 0;
@@ -352,12 +379,13 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::SessionRequest, v
   std::deque<Read> reads_ HF_GUARDED_BY(mutex_);
   std::deque<v1::SessionResult> results_ HF_GUARDED_BY(mutex_);
   size_t result_bytes_ HF_GUARDED_BY(mutex_) = 0, writing_bytes_ HF_GUARDED_BY(mutex_) = 0;
-  v1::SessionReply reply_ HF_GUARDED_BY(mutex_);  // gRPC's while writing_
+  v1::SessionReply reply_ HF_GUARDED_BY(mutex_);
+  grpc::ByteBuffer bytes_out_ HF_GUARDED_BY(mutex_);  // gRPC's while writing_
 };
 
 }  // namespace
 
-grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionReply>* NewSessionStream(
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* NewSessionStream(
     Services& services, grpc::CallbackServerContext* context) {
   auto stream = std::make_shared<SessionStream>(services, context);
   stream->Begin();

@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kEventsTaken = 256;
 constexpr int64_t kWatchSecondsMax = 3600;  // every watch has a deadline
 
-class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
+class WatchStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
                           public std::enable_shared_from_this<WatchStream> {
  public:
   WatchStream(Services& services, grpc::CallbackServerContext* context)
@@ -52,6 +52,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
     {
       sync::MutexLock lock(mutex_);
       writing_ = false;
+      bytes_.Clear();
     }
     Ready();
   }
@@ -99,14 +100,15 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
     if (!taken) return taken.error();
     for (WatchEvent& e : *taken) events_.push_back(std::move(e));
     if (writing_ || events_.empty()) return Ok();
-    reply_.clear_events();
+    v1::WatchReply reply;
     size_t bytes = 0;
     while (!events_.empty() && bytes < kReplyBytesTarget) {
-      bytes += Move(events_.front(), reply_.add_events());
+      bytes += Move(events_.front(), reply.add_events());
       events_.pop_front();
     }
     writing_ = true;
-    StartWrite(&reply_);
+    Encode(reply, &bytes_);
+    StartWrite(&bytes_);
     return Ok();
   }
 
@@ -145,7 +147,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
   sync::Mutex mutex_{sync::LockName::kSession};
   std::unique_ptr<Watch> watch_ HF_GUARDED_BY(mutex_);
   std::deque<WatchEvent> events_ HF_GUARDED_BY(mutex_);
-  v1::WatchReply reply_ HF_GUARDED_BY(mutex_);  // gRPC's while writing_
+  grpc::ByteBuffer bytes_ HF_GUARDED_BY(mutex_);  // of the reply, gRPC's while writing_
   bool writing_ HF_GUARDED_BY(mutex_) = false, again_ HF_GUARDED_BY(mutex_) = false,
                 ended_ HF_GUARDED_BY(mutex_) = false;
   bool scheduled_ HF_GUARDED_BY(mutex_) = true;  // no step before Begin() has sent the metadata
@@ -153,10 +155,10 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchReply>,
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::WatchReply>* NewWatch(Services& services, grpc::CallbackServerContext* context,
-                                                   const v1::WatchRequest* request) {
+grpc::ServerWriteReactor<grpc::ByteBuffer>* NewWatch(Services& services, grpc::CallbackServerContext* context,
+                                                     const v1::WatchRequest& request) {
   auto stream = std::make_shared<WatchStream>(services, context);
-  stream->Begin(*request);
+  stream->Begin(request);
   return stream.get();
 }
 
