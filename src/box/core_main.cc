@@ -81,7 +81,8 @@ int Main(int argc, char** argv) {
   isolation |= LockSecrets();
   Result<std::unique_ptr<CoreServer>> server = CoreServer::Open(*in);
   if (!server) {
-    Say(STDERR_FILENO, "holdfast-core: " + std::string(CodeText(server.code())) + "\n");
+    Say(STDERR_FILENO, "holdfast-core: " + std::string(CodeName(server.code())) + ": " +
+                           std::string(CodeText(server.code())) + "\n");
     return CodeExit(server.code());
   }
   Result<SecretBytes> passphrase = ReadPassphrase(*in);
