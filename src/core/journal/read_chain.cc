@@ -264,7 +264,8 @@ Result<Chain> ReadChain(seam::Storage& storage, const seal::Keyring& keyring, co
   Chain chain;
   std::vector<Listed> listed;
   for (seam::ObjectInfo& info : all) {
-    if (auto number = FrameOfName(options.id.member, info.name)) {
+    auto number = FrameOfName(options.id.member, info.name);
+    if (number && *number <= HighestCredible(options.start)) {
       chain.highest_number = std::max(chain.highest_number, *number);
       listed.push_back({std::move(info), *number});
     } else {

@@ -18,6 +18,15 @@ struct JournalStart {
   LogPosition position;  // the save point; entries up to it are in the root already
 };
 
+// Names and plain headers are the host's word. One whose number lies further above the start's frame is not
+// ours, or a single file could use up all numbers: nobody writes a trillion frames between two saves.
+inline constexpr uint64_t kFrameNumbersAheadMax = uint64_t{1} << 40;
+inline FrameNumber HighestCredible(const JournalStart& start) {
+  uint64_t left = UINT64_MAX - start.frame.number.value;
+  return FrameNumber(start.frame.number.value +
+                     (left < kFrameNumbersAheadMax ? left : kFrameNumbersAheadMax));
+}
+
 struct Finding {
   enum class Kind { kTorn, kAbandoned, kLeftover, kTampered, kMissing, kAlien } kind;
   std::string object;  // name, and "frame n at byte m" where it applies
@@ -40,7 +49,7 @@ struct Chain {
   LogPosition begin;        // options.start.position: where the root ends and the links go on
   LogPosition end;          // after the last link
   Term highest_term;        // of any readable frame, accepted or not
-  FrameNumber highest_number;  // ever used here, readable or not: the next opener goes above it
+  FrameNumber highest_number;  // ever used here, readable or not (credible): the next opener goes above it
   LogIndex watermark;          // highest in any readable frame
   bool closed = false;         // ends with a closing frame
   std::vector<Finding> findings;

@@ -1,6 +1,7 @@
 // The rules of what may lie in a journal, attacked one by one. Whole runs with crashes: crash_model_test.cc.
 #include <gtest/gtest.h>
 
+#include "base/crc32c.h"
 #include "core/journal/journal_rig_internal.h"
 
 namespace holdfast::journal {
@@ -454,6 +455,38 @@ TEST(RuleB3, TheFrameThatABarrierAcceptedMustBeThereAndWhole) {
   ReadOptions options = a.rig.Options();
   options.discard_tail = true;
   EXPECT_TRUE(a.rig.Read(a.disk, options).tampered);
+}
+
+// A host can make up any name and any plain header. Counted on from there, the first opener would find no
+// number left.
+TEST(RuleB3, ANumberThatNobodyCanHaveReachedIsAlienAndDoesNotUseUpOurs) {
+  for (bool append : {true, false}) {
+    for (uint64_t number : {UINT64_MAX, UINT64_MAX - 1, uint64_t{1} << 63, kFrameNumbersAheadMax + 1}) {
+      Written w(append);
+      FrameNumber highest = w.chain.highest_number;
+      w.disk.objects[w.rig.Name(number)] = Bytes();
+      Chain chain = w.Read();
+      EXPECT_FALSE(chain.tampered) << Show(chain);
+      EXPECT_EQ(chain.highest_number, highest);
+      EXPECT_TRUE(Names(chain, Finding::Kind::kAlien, w.rig.Name(number)));
+      Opener o(w.rig, w.disk);
+      ASSERT_TRUE(o.Open());
+      ASSERT_TRUE(o.Write({"goes on"}));
+      EXPECT_FALSE(w.Read().tampered);
+    }
+  }
+}
+
+TEST(RuleB3, AForgedHeaderDoesNotUseUpOurNumbers) {
+  Written w(true);
+  FrameNumber highest = w.chain.highest_number;
+  Bytes forged = w.FrameAt(w.chain.links[0]);
+  StoreLittle<uint64_t>(forged.data() + 16, UINT64_MAX);
+  StoreLittle<uint32_t>(forged.data() + 8, Crc32c(ByteView(forged).subspan(12, kFrameHeaderBytes - 12)));
+  forged.resize(limits::kSectorBytes);
+  ASSERT_EQ(DecodeFrameHeader(forged).value().number, FrameNumber(UINT64_MAX));
+  w.disk.objects[w.rig.Name(highest.value + 1)] = forged;
+  EXPECT_LE(w.Read().highest_number, FrameNumber(highest.value + 1));
 }
 
 TEST(RuleB3, ABarrierThatWasTornIsAbandonedAndItsNumberNotUsedAgain) {

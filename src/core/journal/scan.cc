@@ -90,7 +90,8 @@ class Scan {
 
  private:
   Result<uint64_t> Framed(uint64_t offset, const FrameHeader& header) {
-    object_.highest_number = std::max(object_.highest_number, header.number);
+    if (header.number <= HighestCredible(options_.start))
+      object_.highest_number = std::max(object_.highest_number, header.number);
     HF_TRY(ByteView bytes, window_.At(offset, header.length_bytes));
     Place p;
     p.offset = offset;

@@ -37,7 +37,7 @@ struct JournalObject {
   FrameNumber number;  // of the name
   uint64_t size_bytes = 0;
   std::vector<Place> places;   // by offset; empty: no bytes but zeros
-  FrameNumber highest_number;  // in any header that could be read
+  FrameNumber highest_number;  // in any header that could be read, if credible
 };
 
 // Errors: of the storage only. Cost: reads and opens every frame once; linear in the object's size whatever

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/codec.h"
+#include "core/store/rows.h"
 
 namespace holdfast::store {
 namespace {
@@ -20,12 +20,11 @@ Result<std::optional<journal::LogPosition>> PositionAt(seam::Storage& storage, c
     View view{r.version, nullptr, std::make_shared<tree::Overlay>(), root.index};
     HF_TRY(std::optional<Bytes> row, ViewGet(view, kHeadsTable, HeadsKey(index), nodes));
     if (!row) return std::optional<journal::LogPosition>();
-    Reader reader(*row);
+    HF_TRY(HeadRow head, HeadRow::Decode(*row));
     journal::LogPosition at;
     at.index = index;
-    at.term = reader.Num<Term>();
-    at.chain = reader.Hash();
-    if (!reader.Finish()) return Code::kMalformed;
+    at.term = head.term;
+    at.chain = head.chain;
     return std::optional(at);
   }
   std::optional<journal::LogPosition> found;
@@ -172,7 +171,9 @@ Status WriteBarrier(Reading& r, OpenedStore& s, crypto::Random& random) {
   frame.first_index = r.chain.end.index.next();
   frame.chain_before = r.chain.end.chain;
   frame.entries.push_back({journal::EntryKind::kOpened, s.term, kernel::Encode(kernel::Opened{s.member})});
-  frame.number = std::max(r.chain.highest_number, frame.before.number).next();
+  FrameNumber highest = std::max(r.chain.highest_number, frame.before.number);
+  if (highest.value > UINT64_MAX / 2) return Code::kTermExhausted;  // enough must be left to go on with
+  frame.number = highest.next();
   for (int i = 0; i < kBarrierTriesMax; ++i, frame.number = frame.number.next()) {
     journal::SealedFrame sealed =
         journal::SealFrame(r.chain_options.id, keys, keyring.current_epoch(), frame, random);

@@ -40,6 +40,56 @@ std::string NumberFile(SaveNumber save) {
   return SlotName(static_cast<int>(save.value % 2), "state-save-number");
 }
 
+// A file that a host makes up under the highest number there is used to leave the opener without a number.
+TEST(Recovery, AFileUnderANumberThatNobodyReachedIsNamedAndTheStoreOpensAndGoesOn) {
+  for (const char* number : {"18446744073709551615", "18446744073709551614", "09223372036854775808"}) {
+    Rig rig;
+    Fill(rig);
+    rig.Kill();
+    std::string journal;
+    for (const auto& [name, bytes] : ImageOf(*rig.disk))
+      if (name.starts_with("members/")) journal = name;
+    std::string alien = journal.substr(0, journal.size() - 20) + number;
+    ASSERT_TRUE(rig.disk->Put(alien, {}));
+    ASSERT_TRUE(rig.Open()) << number;
+    EXPECT_TRUE(Says(rig.s->findings, Finding::Kind::kExtra, alien)) << number;
+    ASSERT_TRUE(rig.PutRows("t", {{"more", "row"}}));
+    ASSERT_TRUE(rig.Save());
+    ASSERT_TRUE(rig.Close());
+    ASSERT_TRUE(rig.Open());
+    rig.ExpectRows(number);
+  }
+}
+
+// Lists a name that does not begin with the prefix it was asked for.
+class Liar : public host::MemoryStorage {
+ public:
+  Result<seam::Listing> List(std::string_view prefix, std::string_view after, size_t limit) override {
+    if (lie.empty() || prefix != kSegmentsPrefix) return MemoryStorage::List(prefix, after, limit);
+    seam::Listing page;
+    page.objects.push_back({lie, 1});
+    return page;
+  }
+  std::string lie;
+};
+
+TEST(Recovery, AListingOfNamesThatWereNotAskedForIsRefused) {
+  for (const char* lie : {"x", "zzzzzzzzzzzzzzzz", "unlockers"}) {
+    Rig rig;
+    Liar liar;
+    rig.disk = &liar;
+    Fill(rig);
+    rig.Kill();
+    liar.lie = lie;
+    Status opened = rig.Open();
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.code(), Code::kMalformed) << lie;
+    liar.lie.clear();
+    ASSERT_TRUE(rig.Open());
+    rig.ExpectRows(lie);
+  }
+}
+
 struct Damage {
   const char* name;
   void (*apply)(Image& image, const std::string& slot);

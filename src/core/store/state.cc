@@ -1,6 +1,6 @@
 #include "core/store/state.h"
 
-#include "base/codec.h"
+#include "core/store/rows.h"
 #include "crypto/hash.h"
 
 namespace holdfast::store {
@@ -100,17 +100,9 @@ Status State::LoadSessions(NodeAccess& nodes) {
     tree::BlobReader reader(row->value);
     HF_TRY(Bytes value, Drive(nodes, [&] { return reader.Run(nodes); }));
     if (row->key.size() != 8) return Code::kMalformed;
-    Reader r(value);
-    Session s;
-    s.highest = r.U64();
-    s.last_used = r.Num<LogIndex>();
-    uint32_t n = r.Count32(18);
-    for (uint32_t i = 0; i < n; ++i) {
-      uint64_t sequence = r.U64();
-      Code code = static_cast<Code>(r.U16());
-      s.results.push_back({sequence, {code, r.U64()}});
-    }
-    if (!r.Finish()) return Code::kMalformed;
+    HF_TRY(SessionRow kept, SessionRow::Decode(value));
+    Session s{.highest = kept.highest, .last_used = kept.last_used, .results = {}};
+    for (const SessionRow::Result& r : kept.results) s.results.push_back({r.sequence, {r.code, r.detail}});
     sessions_.emplace(LoadBig64(row->key.data()), std::move(s));
   }
 }
@@ -126,13 +118,10 @@ void State::FlushSessions(LogIndex at, tree::Overlay& rows) {
       continue;
     }
     if (s.dirty) {
-      Bytes value;
-      Writer w(value);
-      w.U64(s.highest).Num(s.last_used).U32(static_cast<uint32_t>(s.results.size()));
-      for (const SessionResult& r : s.results) {
-        w.U64(r.sequence).U16(static_cast<uint16_t>(r.outcome.code)).U64(r.outcome.detail);
-      }
-      rows.Put(kSessionsTable, key, value, at.value);
+      SessionRow row{s.highest, s.last_used, {}};
+      for (const SessionResult& r : s.results)
+        row.results.push_back({r.sequence, r.outcome.code, r.outcome.detail});
+      rows.Put(kSessionsTable, key, row.Encode(), at.value);
       s.dirty = false;
     }
     ++it;
@@ -320,8 +309,7 @@ Outcome State::Commit(const Prepared& p, const journal::LogPosition& at, std::ve
   Outcome outcome = p.outcome;
   auto head =
       [&] {  // anchored points are rows of the heads table, so that opening can prove an ancestor (F1)
-        Bytes value;
-        Writer(value).Num(at.term).Raw(at.chain);
+        Bytes value = HeadRow{at.term, at.chain}.Encode();
         active_->Put(kHeadsTable, HeadsKey(at.index), value, at.index.value);
       };
   switch (entry.kind) {
