@@ -176,7 +176,117 @@ def requests():
     }
 
 
-FUZZERS = {"wire_fuzz": wire, "ring_fuzz": ring, "ring_writer_fuzz": ring_writer, "requests_fuzz": requests}
+# -- core/session/tls_fuzz.cc: edits of a client's flights
+
+def tls():
+    def edit(flight, place, operation, value): return bytes([flight]) + u16(place) + bytes([operation, value])
+    SET, CUT, INSERT, AGAIN, REMOVE = range(5)
+    hello = b"\x16\x03\x01" + struct.pack(">H", 60) + b"\x01\x00\x00\x38\x03\x03" + bytes(32) + b"\x00\x00\x02\x13\x01\x01\x00" + bytes(13)
+    return {
+        "listed": b"\x00",
+        "unlisted": b"\x01",
+        "nobody": b"\x02",
+        "hello_version": b"\x00" + edit(0, 9, SET, 2),
+        "hello_cut": b"\x00" + edit(0, 100, CUT, 0),
+        "certificate_changed": b"\x00" + edit(1, 300, SET, 7),
+        "flight_again": b"\x00" + edit(1, 65535, AGAIN, 0),
+        "record_inserted": b"\x00" + edit(1, 0, INSERT, 23),
+        "bytes_removed": b"\x01" + edit(1, 20, REMOVE, 40),
+        "plain_changed": b"\x00" + edit(1, 0, AGAIN, 0) + edit(2, 8, SET, 1),
+        "only_a_hello": b"\x03" + hello,
+        "http": b"\x03GET / HTTP/1.1\r\n\r\n",
+        "alert": b"\x03\x15\x03\x03\x00\x02\x02\x28",
+    }
+
+
+# -- core/store/rows.h
+
+def store_rows():
+    def session(highest, used, results):
+        return u64(highest) + u64(used) + u32(len(results)) + b"".join(u64(q) + u16(c) + u64(d) for q, c, d in results)
+    return {
+        "head": u64(3) + bytes(range(32)),
+        "head_longer": u64(3) + bytes(33),
+        "session_new": session(0, 7, []),
+        "session": session(9, 100, [(7, 0, 0), (8, 503, 2), (9, 0, 0)]),
+        "session_forged_count": u64(1) + u64(2) + u32(2**32 - 1) + bytes(18),
+    }
+
+
+# -- core/kernel/command.h: payloads of entries; core/store/store_entry_fuzz.cc: a log of them
+
+def descriptor(name, inline=1, leaf=16, inner=64):
+    return u16(1) + blob16(name) + bytes([1, 1, inline, 1]) + u16(leaf) + u16(inner) + u16(0)
+
+def create(table, name, **shape): return table + u32(1) + bytes(range(32)) + blob16(descriptor(name, **shape))
+def put(table, key, value): return b"\x01" + table + blob16(key) + blob32(value)
+def delete(table, key): return b"\x02" + table + blob16(key)
+def delete_range(table, key, end): return b"\x03" + table + blob16(key) + blob16(end)
+def absent(table, key): return b"\x01" + table + blob16(key)
+def present(table, key): return b"\x02" + table + blob16(key)
+def batch(operations, compares=(), session=0, sequence=0):
+    out = u64(session) + u64(sequence) + u32(len(compares)) + b"".join(compares)
+    return out + u32(len(operations)) + b"".join(operations)
+
+OPENED, BATCH, CREATE, DROP, SAVE, CLOSED, SESSION = range(7)
+TABLE_A, TABLE_B, SYSTEM = b"A" * 16, b"B" * 16, bytes(15) + b"\x02"
+
+def store_entries():
+    def entry(kind, payload=b"", same_frame=False): return bytes([kind + 128 if same_frame else kind]) + u16(len(payload)) + payload
+    made = entry(CREATE, create(TABLE_A, b"a", leaf=4, inner=4))
+    rows = entry(BATCH, batch([put(TABLE_A, b"k%d" % i, b"v" * i * 30) for i in range(12)]))
+    save = entry(SAVE, u32(1))
+    session = entry(SESSION, blob16(b"0123"))
+    in_session = lambda index, sequence: entry(BATCH, batch([put(TABLE_A, b"s", b"%d" % sequence)], session=index, sequence=sequence))
+    return {
+        "tables": made + entry(CREATE, create(TABLE_B, b"b", inline=0)) + rows + save,
+        "rows_saved_twice": made + rows + save + entry(BATCH, batch([delete(TABLE_A, b"k3"), delete_range(TABLE_A, b"k4", b"k8")])) + save,
+        "one_frame": made + entry(BATCH, batch([put(TABLE_A, b"x", b"y")]), True) + entry(SAVE, u32(1), True) + entry(SESSION, blob16(b""), True),
+        "compares": made + entry(BATCH, batch([put(TABLE_A, b"x", b"1")], [absent(TABLE_A, b"x")])) * 2 + entry(BATCH, batch([delete_range(TABLE_A, b"", b"")], [present(TABLE_A, b"x")])),
+        "sessions": made + session + b"".join(in_session(8, n) for n in (1, 2, 2, 1, 3)) + save + b"".join(in_session(8, n) for n in (3, 4)) + in_session(99, 1) + save,
+        "dropped": made + rows + save + entry(DROP, TABLE_A) + save + made + entry(DROP, SYSTEM) + save,
+        "created_twice": made * 2 + entry(CREATE, create(TABLE_B, b"a")) + entry(CREATE, create(SYSTEM, b"")) + save,
+        "system_rows": entry(BATCH, batch([put(SYSTEM, b"client/x", b"row"), delete_range(SYSTEM, b"a", b"")])) + save,
+        "malformed": entry(BATCH, b"short") + entry(CREATE, TABLE_A) + entry(DROP, b"") + entry(SESSION, b"\xff\xff") + entry(SAVE, b"") + save,
+        "opened_and_closed": entry(OPENED, bytes(16)) + entry(CLOSED) + entry(OPENED) + save * 3,
+    }
+
+
+# -- core/store/store_open_fuzz.cc: what a host does to a store
+
+def store_open():
+    SET, CUT, GROW, SECTOR, DELETE, BACK, COPY, SWAP, HIDE, INVENT, LIE, STUBBORN = range(12)
+    APPEND, ANCHOR, DISCARD, CLOSED, VERIFY, RESTORE = 1, 2, 4, 8, 16, 32
+    def edit(operation, object, place=0, value=0): return bytes([operation, object]) + u16(place) + u16(value)
+    seeds = {f"untouched_{mode}": bytes([mode]) for mode in (0, 3, 11, 16, 19, 27, 34, 43)}
+    for number in (0, 1, 2):  # names with the highest numbers
+        seeds[f"journal_number_{number}"] = bytes([3]) + edit(COPY, 12, number, 3)
+        seeds[f"journal_number_{number}_empty"] = bytes([3]) + edit(COPY, 12, number, 3) + edit(CUT, 13)
+    return seeds | {
+        "slot_number_gone": bytes([11]) + edit(DELETE, 5),
+        "slot_number_short": bytes([3]) + edit(CUT, 5, 71),
+        "slot_put_back": bytes([11]) + edit(BACK, 2, 0, 1) + edit(BACK, 5, 0, 1) + edit(BACK, 0, 0, 1),
+        "all_put_back": bytes([3]) + edit(BACK, 0, 0, 0x8002),
+        "all_put_back_no_anchor": bytes([1]) + edit(BACK, 0, 0, 0x8003),
+        "manifest_changed": bytes([19]) + edit(SET, 0, 90, 7),
+        "unlockers_gone": bytes([3]) + edit(DELETE, 255),
+        "journal_cut": bytes([1]) + edit(CUT, 12, 2048),
+        "journal_sector_zero": bytes([1]) + edit(SECTOR, 13, 512, 0),
+        "journal_sector_zero_discard": bytes([5]) + edit(SECTOR, 13, 512, 255),
+        "segment_gone": bytes([19]) + edit(DELETE, 18),
+        "segment_changed": bytes([0x21]) + edit(SET, 17, 200, 1),
+        "swapped": bytes([3]) + edit(SWAP, 0, 0, 6),
+        "listing_hides": bytes([1]) + edit(HIDE, 13),
+        "listing_invents_a_short_name": bytes([1]) + edit(INVENT, 0, 3, 1),
+        "listing_invents_a_huge_file": bytes([1]) + edit(INVENT, 12, 4, 3),
+        "listing_never_ends": bytes([1]) + edit(STUBBORN, 0),
+        "reads_lie": bytes([3]) + edit(LIE, 0, 12, 0x0501) + edit(LIE, 0, 30, 0x0501),
+        "grown": bytes([17]) + edit(GROW, 14, 4096, 0),
+    }
+
+
+FUZZERS = {"wire_fuzz": wire, "ring_fuzz": ring, "ring_writer_fuzz": ring_writer, "requests_fuzz": requests, "tls_fuzz": tls, "store_open_fuzz": store_open, "store_rows_fuzz": store_rows,
+           "store_entry_fuzz": store_entries}
 
 
 def main():
