@@ -10,6 +10,7 @@
 
 #include "channel/wire_end_internal.h"
 #include "seam/metrics.h"
+#include "sync/activity.h"
 
 namespace holdfast::channel {
 namespace {
@@ -209,6 +210,7 @@ bool WireEnd::Sleep() {
 }
 
 void WireEnd::Main() {
+  sync::Activity activity(sync::ActivityKind::kChannel);
   auto sleeps = Flag(seam::ReaderSleeps(memory_, In()));
   int turns = 0;
   while (!stopping_ && !ended_) {

@@ -182,6 +182,7 @@ class Edge::Loop {
   static thread_local Loop* inside;
 
   void Main() {
+    sync::Activity activity(sync::ActivityKind::kTls);
     epoll_event events[kEventsMax];
     // Only this thread adds connections or stops: what it reads here nobody else makes false.
     while (!stopping_ || Left() != 0) {
