@@ -1,6 +1,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "bench/failure_internal.h"
 #include "bench/figure_internal.h"
 
 namespace holdfast::bench {
@@ -71,7 +72,8 @@ std::string ToText(const Figure& f) {
 }
 
 void Show(const Output& output, const Figure& figure) {
-  output.line(output.json ? ToJson(figure) : ToText(figure));
+  if (output.line(output.json ? ToJson(figure) : ToText(figure))) return;
+  FailWith(Code::kIo, "standard output: cannot be written");
 }
 
 }  // namespace holdfast::bench

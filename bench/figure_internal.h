@@ -29,7 +29,7 @@ double RatioOf(const Figure& figure, double peer);
 // more...}
 std::string ToJson(const Figure& figure);
 std::string ToText(const Figure& figure);
-void Show(const Output& output, const Figure& figure);
+void Show(const Output& output, const Figure& figure);  // throws Failure when nobody reads any more
 
 }  // namespace holdfast::bench
 

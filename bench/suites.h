@@ -20,8 +20,9 @@ namespace holdfast::bench {
 inline constexpr int kRepetitionsMin = 3;
 
 struct Output {
-  bool json = false;                                              // one object a line; else for people
-  std::function<void(const std::string& line)> line;              // figures; without the line break
+  bool json = false;  // one object a line; else for people
+  // A figure, without its line break. False: nobody reads any more; the suite ends with kIo.
+  std::function<bool(const std::string& line)> line;
   std::function<void(const std::string& line)> note;              // what was left out and why
   std::function<void(uint64_t done, uint64_t total)> progress{};  // steps; may be empty
 };

@@ -27,8 +27,7 @@ class BenchOutput {
     output_.json = json;
     output_.line = [this](const std::string& line) {
       bar_.reset();
-      std::printf("%s\n", line.c_str());
-      std::fflush(stdout);
+      return std::printf("%s\n", line.c_str()) >= 0 && std::fflush(stdout) == 0;
     };
     output_.note = [this](const std::string& line) {
       bar_.reset();
