@@ -24,7 +24,7 @@ class Usage(rig.TestCase):
     def test_every_command_has_help_with_an_example(self):
         for command in (["init"], ["serve"], ["verify"], ["restore"], ["passphrase"], ["admin"], ["admin", "save-state"],
                         ["admin", "status"], ["admin", "client"], ["admin", "client", "add"], ["admin", "client", "revoke"],
-                        ["admin", "client", "list"], ["bench"], ["kv"], ["kv", "table"], ["kv", "table", "create"],
+                        ["admin", "client", "list"], ["bench"], ["bench", "engine"], ["bench", "server"], ["kv"], ["kv", "table"], ["kv", "table", "create"],
                         ["kv", "table", "drop"], ["kv", "table", "list"],
                         *(["kv", c] for c in ("put", "get", "del", "scan", "cas", "batch", "load", "dump", "watch", "sync"))):
             with self.subTest(command=command):
