@@ -3,6 +3,7 @@
 #include <future>
 #include <thread>
 
+#include "sdk/rpc_internal.h"
 #include "sdk/session_stream.h"
 #include "sdk/test_server_internal.h"
 #include "seam/metrics.h"
@@ -163,6 +164,36 @@ TEST_F(Admission, AReadThatWaitsLeavesItsPlaceAtItsDeadlineWhenItsClientGoesAndW
   EXPECT_TRUE(get.get());
   EXPECT_EQ(scan.get(), Code{});
   EXPECT_EQ(Value(Metric::kWaits), 0u);
+}
+
+TEST(Waiting, ReadsThatWaitForTheFutureTakeNoThreadFromTheOthers) {
+  TestServer server;
+  auto client = server.NewClient();
+  ASSERT_TRUE(client->CreateTable("t").has_value());
+  // Polled in turns, so many would leave each of the others a fraction of a second to wait.
+  constexpr size_t kWaiting = 600;
+  std::vector<std::shared_ptr<Channel>> channels;  // 128 streams each
+  for (int i = 0; i < 6; ++i) channels.push_back(server.NewClient()->channel());
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::atomic<size_t> ended{0};
+  v1::GetRequest request;
+  request.set_table("t");
+  request.set_key("k");
+  request.set_at_least(1'000'000);
+  v1::GetReply replies[kWaiting];
+  for (size_t i = 0; i < kWaiting; ++i) {
+    contexts.push_back(std::make_unique<grpc::ClientContext>());
+    auto stub = v1::Kv::NewStub(channels[i % channels.size()]->grpc_channel);
+    stub->async()->Get(contexts[i].get(), &request, &replies[i], [&](grpc::Status) { ++ended; });
+  }
+  EXPECT_TRUE(Eventually([] { return Value(Metric::kWaits) == kWaiting; }));
+  auto since = std::chrono::steady_clock::now();
+  for (int i = 0; i < 50; ++i) EXPECT_TRUE(client->Get("t", "k").has_value());
+  EXPECT_LT(std::chrono::steady_clock::now() - since, std::chrono::seconds(5));
+  EXPECT_EQ(ended, 0u);
+  for (auto& c : contexts) c->TryCancel();
+  EXPECT_TRUE(Eventually([&] { return ended == kWaiting && Value(Metric::kWaits) == 0; }))
+      << "those who leave";
 }
 
 TEST_F(Admission, AWriteWhoseClientHasGoneKeepsItsPlaceUntilItIsAnswered) {

@@ -68,6 +68,7 @@ class Engine : public session::Backend {
   void Sync(session::WriteDone done) override;
   LogIndex AppliedIndex() override { return LogIndex(applied_now_.load(std::memory_order_acquire)); }
   void OpenSession(std::string_view client_serial, session::WriteDone done) override;
+  Status WaitApplied(LogIndex at_least, uint64_t timeout_ms) override;
   Result<std::unique_ptr<session::Snapshot>> TakeSnapshot(LogIndex at_least, uint64_t timeout_ms) override;
   std::optional<Result<std::optional<Bytes>>> GetNow(const TableId& table, ByteView key,
                                                      LogIndex at_least) override;
@@ -137,7 +138,6 @@ class Engine : public session::Backend {
   std::vector<store::VersionPtr> PinnedVersions(const store::VersionPtr& newest);
 
   store::View CurrentView();
-  Status WaitApplied(LogIndex at_least, uint64_t timeout_ms);
   void Fatal(Code code);
   Result<std::vector<session::Row>> ScanView(const store::View& view, const TableId& table, ByteView from,
                                              ByteView until, bool reverse, size_t max_rows, size_t max_bytes);

@@ -107,7 +107,8 @@ class Backend {
   // The newest applied index. Cheap: every read asks.
   virtual LogIndex AppliedIndex() { return Status_().applied; }
 
-  // Waits (at most `timeout_ms`) until `at_least` is applied: kDeadline. Blocking.
+  // Waits (at most `timeout_ms`) until `at_least` is applied: kDeadline; so do the two below. Blocking.
+  virtual Status WaitApplied(LogIndex at_least, uint64_t timeout_ms) = 0;
   virtual Result<std::unique_ptr<Snapshot>> TakeSnapshot(LogIndex at_least, uint64_t timeout_ms) = 0;
   virtual Result<std::optional<Bytes>> Get(const TableId& table, ByteView key, LogIndex at_least,
                                            uint64_t timeout_ms) = 0;  // blocking

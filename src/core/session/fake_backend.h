@@ -129,9 +129,9 @@ class FakeBackend : public Backend {
             [this](WriteReply& reply) { sessions_[reply.index.value]; });
   }
 
-  LogIndex AppliedIndex() override {
-    std::lock_guard lock(mutex_);
-    return LogIndex(applied_);
+  Status WaitApplied(LogIndex at_least, uint64_t timeout_ms) override {
+    std::unique_lock lock(mutex_);
+    return WaitApplied(lock, at_least, timeout_ms) ? Ok() : Status(Code::kDeadline);
   }
   Result<std::unique_ptr<Snapshot>> TakeSnapshot(LogIndex at_least, uint64_t timeout_ms) override {
     std::unique_lock lock(mutex_);

@@ -36,6 +36,7 @@ struct SessionServer::State {
   Places watches, streams, waits;
   Clients clients;
   std::unique_ptr<WorkPool> reads, admin;
+  std::unique_ptr<Parking> parking;
   std::unique_ptr<Edge> edge;
   std::unique_ptr<Services> services;
   std::unique_ptr<grpc::Service> kv_service, admin_service;
@@ -98,9 +99,10 @@ Status SessionServer::Start() {
       s_->options.edge_threads);
   s_->reads =
       std::make_unique<WorkPool>(sync::ActivityKind::kReads, s_->options.read_threads, kReadsQueueMax);
+  s_->parking = std::make_unique<Parking>(s_->backend, *s_->reads);
   s_->admin = std::make_unique<WorkPool>(sync::ActivityKind::kRpc, kAdminThreads, kAdminQueueMax);
   s_->services.reset(new Services{s_->backend, s_->random, s_->clients, *s_->reads, *s_->admin, s_->edge,
-                                  s_->watches, s_->streams, s_->waits});
+                                  s_->watches, s_->streams, s_->waits, s_->parking});
   s_->kv_service = NewKvService(*s_->services);
   s_->admin_service = NewAdminService(*s_->services);
   s_->user_server = s_->Build(s_->kv_service.get(), kMessageBytesMax);
@@ -131,6 +133,7 @@ void SessionServer::Stop(uint64_t grace_ms) {
   if (s_->admin_server) s_->admin_server->Shutdown(deadline);
   if (s_->user_server) s_->user_server->Shutdown(deadline);
   // Their calls are over, so nothing submits any more; then the pump, which the services still name.
+  s_->parking.reset();
   s_->reads.reset();
   s_->admin.reset();
   if (s_->edge) s_->edge->Stop();

@@ -138,13 +138,12 @@ void FillReply(const WriteReply& from, v1::WriteReply* to) {
   to->set_reached(from.reached == kernel::Wait::kNone ? v1::WAIT_NONE : v1::WAIT_DURABLE);
 }
 
-Result<v1::GetReply> ReadOne(Backend& backend, const v1::GetRequest& request, LogIndex at_least,
-                             uint64_t timeout_ms) {
+Result<v1::GetReply> ReadOne(Backend& backend, const v1::GetRequest& request, LogIndex at_least) {
   if (request.key().empty() || request.key().size() > limits::kKeyBytesMax) return Code::kKeySize;
   HF_TRY(TableId table, backend.FindTable(request.table()));
   if (at_least.value < request.at_least()) at_least = LogIndex(request.at_least());
   LogIndex index = backend.AppliedIndex();  // asked first: what is read is of this state or a later one
-  HF_TRY(auto value, backend.Get(table, AsBytes(request.key()), at_least, timeout_ms));
+  HF_TRY(auto value, backend.Get(table, AsBytes(request.key()), at_least, 0));
   v1::GetReply reply;
   reply.set_found(value.has_value());
   if (value) reply.set_value(value->data(), value->size());

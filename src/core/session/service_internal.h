@@ -11,6 +11,7 @@
 #include "core/session/clients.h"
 #include "core/session/edge.h"
 #include "core/session/messages_internal.h"
+#include "core/session/parking.h"
 #include "core/session/places.h"
 #include "core/session/requests_internal.h"
 #include "core/session/work_pool.h"
@@ -28,7 +29,8 @@ struct Services {
   std::unique_ptr<Edge>& edge;
   Places& watches;
   Places& streams;
-  Places& waits;  // calls parked: for an index, or until their write is answered
+  Places& waits;                      // calls that wait for an index, or until their write is answered
+  std::unique_ptr<Parking>& parking;  // where those for an index wait
 };
 
 inline constexpr size_t kReplyBytesTarget = 256u << 10;   // of one message in a stream; one row may exceed it
@@ -41,8 +43,6 @@ grpc::Status Failure(grpc::CallbackServerContext* context, Code code, uint64_t d
 // When a call gives up: its own deadline, or kWaitMillisecondsMax from now.
 gpr_timespec DeadlineOf(const grpc::CallbackServerContext& context);
 uint64_t LeftMs(gpr_timespec deadline);
-// A read that waits for an index holds its thread no longer than this at a time; then others have their turn.
-inline constexpr uint64_t kWaitSliceMs = 2;
 // The client's serial; empty when the connection has just ended.
 std::string SerialOf(const Services& services, const grpc::CallbackServerContext& context);
 
@@ -50,8 +50,8 @@ void FillReply(const WriteReply& from, v1::WriteReply* to);
 // The answer if nothing has to be waited for (Backend::GetNow).
 std::optional<Result<v1::GetReply>> ReadNow(Backend& backend, const v1::GetRequest& request,
                                             LogIndex at_least);
-Result<v1::GetReply> ReadOne(Backend& backend, const v1::GetRequest& request, LogIndex at_least,
-                             uint64_t timeout_ms);
+// Blocking, but not for the index: kDeadline while that is not applied.
+Result<v1::GetReply> ReadOne(Backend& backend, const v1::GetRequest& request, LogIndex at_least);
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* NewScan(Services& services, grpc::CallbackServerContext* context,
                                                     v1::ScanRequest request);

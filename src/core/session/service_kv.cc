@@ -144,12 +144,13 @@ class KvService final : public RawKv {
 
   // `waits`: has a place among those that wait for their index.
   void Read(const std::shared_ptr<GetCall>& call, gpr_timespec deadline, bool waits) {
-    auto read = call->context->IsCancelled()
-                    ? Result<v1::GetReply>(Code::kCancelled)
-                    : ReadOne(services_.backend, call->request, LogIndex(), kWaitSliceMs);
+    auto read = call->context->IsCancelled() ? Result<v1::GetReply>(Code::kCancelled)
+                                             : ReadOne(services_.backend, call->request, LogIndex());
     if (!read && read.code() == Code::kDeadline && LeftMs(deadline) > 0) {
       if (!waits && !services_.waits.Take()) return call->Fail(services_.waits.code());
-      return services_.reads.Continue([this, call, deadline] { Read(call, deadline, true); });
+      return services_.parking->Add(
+          LogIndex(call->request.at_least()), deadline, [call] { return call->context->IsCancelled(); },
+          [this, call, deadline] { Read(call, deadline, true); });
     }
     if (waits) services_.waits.Leave();
     Tell(*call, std::move(read));

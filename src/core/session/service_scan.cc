@@ -33,7 +33,9 @@ class Scan final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     if (!status.has_value() && status.code() == Code::kDeadline && in_time) {
       if (!waits_) waits_ = Place(services_.waits);
       if (!waits_) return Finish(Failure(context_, services_.waits.code()));
-      return services_.reads.Continue([this] { Begin(); });
+      return services_.parking->Add(
+          LogIndex(request_.at_least()), deadline_, [this] { return context_->IsCancelled(); },
+          [this] { Begin(); });
     }
     waits_.Leave();
     if (!status.has_value()) return Finish(Failure(context_, status.code()));
@@ -44,7 +46,7 @@ class Scan final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   Status Open() {
     HF_TRY(ScanRange range, RangeOf(request_));
     HF_TRY(table_, services_.backend.FindTable(request_.table()));
-    HF_TRY(snapshot_, services_.backend.TakeSnapshot(LogIndex(request_.at_least()), kWaitSliceMs));
+    HF_TRY(snapshot_, services_.backend.TakeSnapshot(LogIndex(request_.at_least()), 0));
     left_ = request_.limit() == 0 ? UINT64_MAX : request_.limit();
     from_ = std::move(range.from);
     until_ = std::move(range.until);

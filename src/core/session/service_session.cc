@@ -251,6 +251,22 @@ class SessionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
     services_.reads.Continue([self = shared_from_this()] { self->RunReads(); });
   }
 
+  void WaitForIndex(Read read, LogIndex at_least) HF_EXCLUDES(mutex_) {
+    LogIndex index = std::max(at_least, LogIndex(read.operation.get().at_least()));
+    gpr_timespec deadline = read.deadline;
+    {
+      sync::MutexLock lock(mutex_);
+      reads_.push_front(std::move(read));
+    }
+    auto self = shared_from_this();
+    services_.parking->Add(
+        index, deadline, [self] { return self->Ended(); }, [self] { self->RunReads(); });
+  }
+  bool Ended() HF_EXCLUDES(mutex_) {
+    sync::MutexLock lock(mutex_);
+    return ended_;
+  }
+
   void RunReads() {
     for (;;) {
       Read read;
@@ -267,12 +283,9 @@ class SessionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
       }
       v1::SessionResult result;
       result.set_id(read.operation.id());
-      auto got = ReadOne(services_.backend, read.operation.get(), at_least, kWaitSliceMs);
+      auto got = ReadOne(services_.backend, read.operation.get(), at_least);
       if (!got && got.code() == Code::kDeadline && LeftMs(read.deadline) > 0) {
-        sync::MutexLock lock(mutex_);
-        reads_.push_front(std::move(read));
-        services_.reads.Continue([self = shared_from_this()] { self->RunReads(); });
-        return;  // still counted in readers_
+        return WaitForIndex(std::move(read), at_least);  // still counted in readers_
       }
       if (got) {
         *result.mutable_get() = std::move(got).value();
