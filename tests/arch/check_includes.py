@@ -168,7 +168,7 @@ class IncludeRules:
         return None
 
     def check_file(self, module, name, text):
-        is_test = name.endswith("_test.cc") or is_test_header(text)
+        is_test = name.endswith(("_test.cc", "_fuzz.cc")) or is_test_header(text)
         problems = []
         if name.endswith(".h"):
             p = guard_problem(name, text)

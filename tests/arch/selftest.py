@@ -17,6 +17,7 @@ sys.path.insert(0, HERE)
 
 import check_codes  # noqa: E402
 import check_compile_fail  # noqa: E402
+import check_fuzzers  # noqa: E402
 import check_includes  # noqa: E402
 import check_symbols  # noqa: E402
 import check_text  # noqa: E402
@@ -286,6 +287,77 @@ class Text(Tree):
         self.assertEqual(check_text.check(self.root), [])
 
 
+class Fuzzers(Tree):
+    PAGE = """\
+        # Fuzzing
+
+        ## Parsers
+
+        | bytes | come from | parsed in | fuzzer | what |
+        |---|---|---|---|---|
+        | nodes | disk | `src/core/tree/node.cc` | `node_fuzz` | one encoding |
+
+        ## Without a fuzzer of their own
+
+        | file | reads | why |
+        |---|---|---|
+        | `src/base/hex.cc` | digits | a loop |
+        """
+
+    def setUp(self):
+        super().setUp()
+        self.write("CMakeLists.txt", "add_subdirectory(src/core/tree)\nif(NOT HF_FUZZ)\n  add_subdirectory(src/sdk)\nendif()\n")
+        self.write("tests/fuzz/CMakeLists.txt", "hf_parsers(cli SOURCES text)\n")
+        self.write("src/core/tree/node.cc", "int Decode(ByteView b) { Reader r(b); return r.U8(); }\n")
+        self.write("src/core/tree/node_fuzz.cc", "int LLVMFuzzerTestOneInput();\n")
+        self.write("src/base/hex.cc", "int ParseHex(std::string_view text) { return 0; }\n")
+        for n in range(5):
+            self.write(f"tests/fuzz/corpus/node_fuzz/seed{n}", "x")
+        self.write("docs/fuzzing.md", self.PAGE)
+
+    def test_a_complete_tree_passes(self):
+        self.assertEqual(check_fuzzers.check(self.root), [])
+
+    def test_a_fuzzer_without_seeds_or_with_large_ones_is_named(self):
+        os.remove(os.path.join(self.root, "tests/fuzz/corpus/node_fuzz/seed4"))
+        self.assert_one(check_fuzzers.check(self.root), "node_fuzz.cc: 4 seeds")
+        self.write("tests/fuzz/corpus/node_fuzz/seed4", "x" * 20000)
+        self.assert_one(check_fuzzers.check(self.root), "seed4: 20000 bytes")
+
+    def test_seeds_and_words_of_no_fuzzer_are_named(self):
+        self.write("tests/fuzz/corpus/gone_fuzz/seed", "x")
+        self.write("tests/fuzz/dict/lost_fuzz.dict", "x")
+        problems = check_fuzzers.check(self.root)
+        self.assertEqual(len(problems), 2, problems)
+
+    def test_a_fuzzer_that_the_preset_does_not_build_is_named(self):
+        for n in range(5):
+            self.write(f"tests/fuzz/corpus/config_fuzz/seed{n}", "x")
+        self.write("src/sdk/config_fuzz.cc", "int LLVMFuzzerTestOneInput();\n")
+        self.write("docs/fuzzing.md", self.PAGE.replace("| nodes", "| yaml | user | `src/core/tree/node.cc` | `config_fuzz` | x |\n        | nodes"))
+        self.assert_one(check_fuzzers.check(self.root), "src/sdk/config_fuzz.cc", "does not build it", "hf_parsers")
+        self.write("tests/fuzz/CMakeLists.txt", "hf_parsers(sdk SOURCES config)\n")
+        self.assertEqual(check_fuzzers.check(self.root), [])
+
+    def test_a_new_parser_must_stand_on_the_page(self):
+        for text in ("Result<int> DecodeThing(ByteView untrusted) { return 1; }", "auto root = YAML::Load(text);",
+                     "auto x = nlohmann::json::parse(line);", "Reader r(row.value);", "std::from_chars(a, b, n);",
+                     "message.ParseFromArray(p, n);", "CertPtr(d2i_X509(nullptr, &at, n));"):
+            with self.subTest(text):
+                self.write("src/core/tree/thing.cc", text + "\n")
+                self.assert_one(check_fuzzers.check(self.root), "src/core/tree/thing.cc reads foreign bytes")
+        self.write("src/core/tree/thing.cc", "// Reader r(in);\nint x;\n")
+        self.assertEqual(check_fuzzers.check(self.root), [])
+
+    def test_a_row_that_names_what_is_gone_is_a_problem(self):
+        self.write("docs/fuzzing.md", self.PAGE.replace("hex.cc", "gone.cc"))
+        problems = check_fuzzers.check(self.root)
+        self.assertTrue(any("src/base/gone.cc, which does not exist" in p for p in problems), problems)
+        self.assertTrue(any("src/base/hex.cc reads foreign bytes" in p for p in problems), problems)
+        self.write("docs/fuzzing.md", self.PAGE.replace("`node_fuzz`", "`nodes_fuzz`"))
+        self.assertEqual(len(check_fuzzers.check(self.root)), 2)
+
+
 class CompileFail(Tree):
     def problems(self, text):
         self.write("cases/a.cc", text)
@@ -376,20 +448,24 @@ class Fuzz(Tree):
         for tool, text in (("cmake", "exit 0"), ("ninja", 'case "$*" in *"-t targets"*) echo "codec_fuzz: phony";; esac')):
             os.chmod(self.write(f"bin/{tool}", f"#!/bin/sh\n{text}\n"), 0o755)
         fuzzer = os.path.join(self.root, "build", "bin", "codec_fuzz")
-        run = lambda: subprocess.run(
-            [os.path.join(ROOT, "scripts", "fuzz"), "1"], capture_output=True, text=True, check=False,
+        run = lambda *names: subprocess.run(
+            [os.path.join(ROOT, "scripts", "fuzz"), "1", *names], capture_output=True, text=True, check=False,
             env={**os.environ, "PATH": os.path.join(self.root, "bin") + ":" + os.environ["PATH"],
                  "HF_FUZZ_BUILD": os.path.join(self.root, "build")})
         self.write("build/bin/codec_fuzz", "#!/bin/sh\necho stat::number_of_executed_units: 5\n")
         os.chmod(fuzzer, 0o755)
-        done = run()
+        done = run("codec_fuzz")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("5 inputs", done.stdout)
         self.write("build/bin/codec_fuzz", "#!/bin/sh\necho 'ERROR: libFuzzer' >&2\necho 'Test unit written to crash-1' >&2\nexit 77\n")
-        done = run()
+        done = run("codec_fuzz")
         self.assertEqual(done.returncode, 1)
         self.assertIn("codec_fuzz FAILED", done.stderr)
         self.assertIn("repeat: ", done.stderr)
+        done = run()  # all of them, of which this preset builds one
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("not built by the fuzz preset", done.stderr)
+        self.assertIn("wire_fuzz", done.stderr)
 
 
 if __name__ == "__main__":

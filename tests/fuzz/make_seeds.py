@@ -199,6 +199,25 @@ def tls():
     }
 
 
+# -- core/request/field_count_fuzz.cc: pieces 1 | limit 1 | a message of its own shape
+
+def field_counts():
+    inner = number(1, 5) + text(2, b"leaf")
+    middle = text(4, inner) + text(7, inner) + text(9, b"")
+    whole = text(1, middle) + text(2, inner) + number(3, 2**63) + varint(4 << 3 | 1) + bytes(8) + varint(5 << 3 | 5) + bytes(4)
+    return {
+        "whole": b"\x00\xff" + whole,
+        "byte_by_byte": b"\x01\xff" + whole,
+        "pieces_of_three": b"\x03\xff" + whole * 3,
+        "over_the_limit": b"\x00\x05" + whole,
+        "empty_messages": b"\x02\xff" + text(1, b"") * 20 + text(2, text(7, b"")),
+        "length_beyond": b"\x00\xff" + varint(1 << 3 | 2) + varint(100) + b"short",
+        "group": b"\x00\xff" + varint(1 << 3 | 3) + varint(1 << 3 | 4),
+        "long_varint": b"\x02\xff" + varint(1 << 3) + b"\xff" * 9 + b"\x01" + varint(1 << 3) + b"\xff" * 11,
+        "field_zero": b"\x00\xff\x00\x00",
+    }
+
+
 # -- core/store/rows.h
 
 def store_rows():
@@ -252,6 +271,96 @@ def store_entries():
     }
 
 
+def kernel_commands():  # the first byte is the kind as the log has it
+    return {
+        "batch_ranges": b"\x02" + batch([delete_range(TABLE_A, b"", b""), delete_range(TABLE_B, b"a", b"b")], [present(TABLE_A, b"k")], session=3, sequence=2),
+        "create_table_no_inline": b"\x03" + create(TABLE_B, b"name", inline=0, leaf=256, inner=4),
+    }
+
+
+# -- docs/format.md 5, 6, 4, 3: nodes, frames, keyrings, records
+
+def tree_nodes():
+    def node(kind, level, count, entries, hints=b""): return blob16(hints) + bytes([kind, level]) + u16(count) + entries
+    def inline(key, value): return blob16(key) + b"\0" + blob16(value)
+    def blob(key, length): return blob16(key) + b"\1" + u64(length) + b"\1" + bytes(32) + u64(3)
+    def child(separator, rows): return blob16(separator) + b"\1" + bytes(32) + u64(3) + u64(rows)
+    def hint(n): return u32(n) + u32(80) + u32(100)
+    keys = [b"a", b"aaaaaaaa", b"aaaaaaaab", b"aaaaaaaac", b"b" * 1024]
+    return {
+        "leaf_like_keys": node(1, 0, 5, b"".join(inline(k, b"v") for k in keys)),
+        "leaf_of_blobs": node(1, 0, 2, blob(b"k1", 300) + blob(b"k2", 70000), hint(1) + hint(2) + bytes(15)),
+        "inner_three": node(2, 2, 3, child(b"", 5) + child(b"m", 6) + child(b"n", 2**63), hint(1) * 3),
+        "keys_equal": node(1, 0, 2, inline(b"same", b"") * 2),
+        "empty_value": node(1, 0, 1, inline(b"k", b"")),
+    }
+
+def journal_frames():
+    def frame(number, entries, first=6, tail=b""):
+        head = u64(number) + u64(3) + bytes(16) + u64(5) + u64(0) + u64(number - 1) + bytes(32) + u64(first) + bytes(32)
+        return b"\1" + head + u32(len(entries)) + b"".join(u8(k) + u64(3) + blob32(b) for k, b in entries) + tail
+    return {
+        "sealed_all_kinds": frame(9, [(1, bytes(16)), (2, batch([])), (3, create(TABLE_A, b"a")), (4, TABLE_A), (5, u32(1)), (6, b""), (7, blob16(b"s"))]),
+        "sealed_last_index": frame(9, [(5, u32(1))], first=2**64 - 1),
+        "sealed_nonzero_padding": frame(9, [(6, b"")], tail=bytes(40) + b"x"),
+        "sealed_two_sectors": frame(2, [(2, batch([put(TABLE_A, b"k", bytes(700))]))]),
+    }
+
+def keyrings():
+    def ring(current, journal, tables, version=1):
+        out = u32(version) + u32(current) + u32(len(journal)) + b"".join(u32(e) + bytes(32) for e in journal)
+        return b"\1" + out + u32(len(tables)) + b"".join(t + u32(e) + bytes(32) for t, e in tables)
+    return {
+        "epochs": ring(3, [1, 2, 3], [(TABLE_A, 1), (TABLE_A, 2), (TABLE_B, 1)]),
+        "current_missing": ring(4, [1, 2, 3], []),
+        "descending": ring(1, [2, 1], []),
+        "version": ring(1, [1], [], version=2),
+    }
+
+def descriptors():
+    return {"longest_name": descriptor(b"n" * 128, leaf=4, inner=256), "utf8": descriptor("\u017dlu\u0165 \U0001f642".encode()),
+            "not_utf8": descriptor(b"\xc0\x80"), "order_too_small": descriptor(b"n", leaf=3), "never_inline": descriptor(b"n", inline=0)}
+
+def anchors():
+    anchor = b"HFANCHR1" + bytes(range(16)) + u64(3) + u64(77) + bytes(32) + u64(5) + bytes(32)
+    return {"made": b"\1" + anchor, "short": b"\1" + anchor[:-1], "long": b"\1" + anchor + b"\0", "other_magic": b"\1" + anchor.replace(b"1", b"2", 1)}
+
+def segments():
+    def pieces(*texts): return b"\2" + bytes(4) + b"".join(bytes([len(c), len(h)]) + c + h for c, h in texts)
+    return {"node_longer_than_said": b"\1" + u32(80) + u32(2**31) + b"canonical", "node_empty": b"\1" + u32(80) + u32(0),
+            "pieces_with_hints": pieces((b"canonical", bytes(24)), (b"", b""), (b"x" * 200, b"h" * 17)), "pieces_same": pieces((b"same", b""), (b"same", b""))}
+
+def unlockers():
+    def record(n, memory=8, passes=1, version=1):
+        one = u16(1) + u16(0) + u32(memory) + u32(passes) + bytes(112)
+        return b"\1" + b"HFUNLOCK" + u16(version) + u16(n) + bytes(range(16)) + one * n + bytes(32)
+    return {"none": record(0), "sixteen": record(16), "seventeen": record(17), "passes": record(1, passes=17), "version": record(1, version=2)}
+
+def manifests():
+    store, member = bytes(range(16)), bytes(range(16, 32))
+    def table(id, name, rows=0):
+        d = descriptor(name)
+        return id + u32(1) + blob16(d) + (b"\1" + bytes(32) + u64(4) + u64(rows) if rows else bytes(33) + u64(0) + u64(0))
+    def root(tables): return b"HFROOT01" + u32(1) + store + u64(9) + u64(1) + bytes(96) + u32(len(tables)) + b"".join(tables)
+    def segment(number, condemned=0): return u32(number) + bytes(16) + TABLE_A + u32(1) + bytes(96) + u64(4096) + u64(100) + u64(3) + u64(condemned)
+    tables = [table(SYSTEM, b""), table(TABLE_A, b"a", rows=5), table(TABLE_B, b"b")]
+    def manifest(segments, next):
+        hints = u32(0) * 3 + u32(1) + u32(80) + u32(100) + u32(0) * 3
+        return u32(1) + store + member + u64(3) + blob32(root(tables)) + hints + u64(7) + bytes(32) + u32(next) + u32(len(segments)) + b"".join(segments)
+    return {
+        "root_tables": root(tables),
+        "root_descending": root(tables[::-1]),
+        "root_empty": root([]),
+        "manifest_segments": manifest([segment(1), segment(2, 3), segment(9)], 10),
+        "manifest_segment_zero": manifest([segment(0)], 10),
+        "manifest_beyond_next": manifest([segment(1)], 1),
+    }
+
+def codec():
+    return {"numbers": bytes([8, 0, 0, 1, 0, 2, 0, 3]) + bytes(range(16)), "ids": bytes([4, 8, 0, 7, 0]) + bytes(24),
+            "blob32": bytes([4, 6, 9, 6, 1]) + u32(5) + b"bytes" + u32(2), "raw_beyond": bytes([2, 4, 200]) + b"few", "failed_then_more": bytes([6, 5, 0, 3, 0, 4, 1]) + b"\xff\xff" + bytes(9)}
+
+
 # -- core/store/store_open_fuzz.cc: what a host does to a store
 
 def store_open():
@@ -286,7 +395,10 @@ def store_open():
 
 
 FUZZERS = {"wire_fuzz": wire, "ring_fuzz": ring, "ring_writer_fuzz": ring_writer, "requests_fuzz": requests, "tls_fuzz": tls, "store_open_fuzz": store_open, "store_rows_fuzz": store_rows,
-           "store_entry_fuzz": store_entries}
+           "store_entry_fuzz": store_entries, "kernel_command_fuzz": kernel_commands, "tree_node_fuzz": tree_nodes,
+           "journal_frame_fuzz": journal_frames, "seal_keyring_fuzz": keyrings, "tree_descriptor_fuzz": descriptors,
+           "seal_anchor_fuzz": anchors, "seal_segment_fuzz": segments, "seal_unlock_fuzz": unlockers,
+           "store_manifest_fuzz": manifests, "codec_fuzz": codec, "field_count_fuzz": field_counts}
 
 
 def main():
