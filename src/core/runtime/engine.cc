@@ -1,6 +1,7 @@
 #include "core/runtime/engine.h"
 
 #include <chrono>
+#include <utility>
 
 #include "core/session/answers.h"
 #include "seam/metrics.h"
@@ -23,6 +24,11 @@ uint64_t NowUs() {
                                    std::chrono::steady_clock::now().time_since_epoch())
                                    .count());
 }
+
+// Of a thread that is between BeginWrites and EndWrites: the ordering thread is told at the end. (A thread
+// serves one engine at a time.)
+thread_local int gathering = 0;
+thread_local bool wake_owed = false;
 
 session::WriteReply Refused(Code code) { return {code, {}, {}, kernel::Wait::kNone, 0}; }
 
@@ -132,7 +138,18 @@ void Engine::Post(kernel::Event event) {
     first = events_.empty();
     events_.push_back(std::move(event));
   }
-  if (first) order_wake_.NotifyOne();  // it takes all there are
+  if (!first) return;  // it takes all there are
+  if (gathering > 0) {
+    wake_owed = true;
+  } else {
+    order_wake_.NotifyOne();
+  }
+}
+
+void Engine::BeginWrites() { ++gathering; }
+
+void Engine::EndWrites() {
+  if (--gathering == 0 && std::exchange(wake_owed, false)) order_wake_.NotifyOne();
 }
 
 void Engine::Order() {

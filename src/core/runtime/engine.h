@@ -66,6 +66,8 @@ class Engine : public session::Backend {
   void DropTable(std::string_view name, session::WriteDone done) override;
   void Write(kernel::Batch batch, kernel::Wait wait, session::WriteDone done) override;
   void Sync(session::WriteDone done) override;
+  void BeginWrites() override;
+  void EndWrites() override;
   LogIndex AppliedIndex() override { return LogIndex(applied_now_.load(std::memory_order_acquire)); }
   void OpenSession(std::string_view client_serial, session::WriteDone done) override;
   Status WaitApplied(LogIndex at_least, uint64_t timeout_ms) override;

@@ -101,6 +101,11 @@ class Backend {
   // All or nothing. Checks the API's limits. Compares need kDurable (kCompareNeedsDurable).
   virtual void Write(kernel::Batch batch, kernel::Wait wait, WriteDone done) = 0;
   virtual void Sync(WriteDone done) = 0;
+  // Between the two calls, which this thread makes soon after each other, the writes it submits are gathered:
+  // they come to the log together, so that one client's message is not torn into several waves. Pairs may be
+  // nested.
+  virtual void BeginWrites() {}
+  virtual void EndWrites() {}
   virtual void OpenSession(std::string_view client_serial,
                            WriteDone done) = 0;  // its id is the reply's index
 

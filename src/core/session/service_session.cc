@@ -109,6 +109,7 @@ class SessionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
     going_ = true;
     do {
       go_again_ = false;
+      services_.backend.BeginWrites();
       while (!ended_ && MayTake()) {
         v1::SessionOperation operation = std::move(*read_.request.mutable_operations(next_operation_++));
         uint64_t session = session_;
@@ -116,6 +117,7 @@ class SessionStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
         Take(std::move(operation), session);
         lock.Lock();
       }
+      services_.backend.EndWrites();
       AnswerReads();
       StartReaders();
       SendResults();
