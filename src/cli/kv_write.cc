@@ -1,8 +1,8 @@
 // kv put, del, cas, batch, sync.
 #include <CLI/CLI.hpp>
+#include <array>
 #include <cstdio>
 #include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 
@@ -57,15 +57,24 @@ int CompareAndSet(const KvOptions& options, const WriteArguments& a) {
   return PrintWritten(options, Apply(options, batch, sdk::Wait::kDurable, "kv cas"));
 }
 
+std::string ReadBatchFile(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) Fail(path, Code::kNotFound);
+  std::string text;
+  std::array<char, 65'536> block;
+  while (in.read(block.data(), block.size()), in.gcount() > 0) {
+    text.append(block.data(), static_cast<size_t>(in.gcount()));
+    if (text.size() > kBatchTextBytesMax) Fail(path, Code::kTooLarge);
+  }
+  return text;
+}
+
 int ApplyBatch(const KvOptions& options, const WriteArguments& a) {
   std::string text;
   if (a.file == "-") {
     text = ReadAllStdin(kBatchTextBytesMax);
   } else {
-    std::ifstream in(a.file, std::ios::binary);
-    if (!in) Fail(a.file, Code::kNotFound);
-    text.assign(std::istreambuf_iterator<char>(in), {});
-    if (text.size() > kBatchTextBytesMax) Fail(a.file, Code::kTooLarge);
+    text = ReadBatchFile(a.file);
   }
   std::string why;
   Result<sdk::Batch> batch = ParseBatchFile(text, &why);

@@ -4,8 +4,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdlib>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "cli/failure.h"
@@ -76,7 +74,6 @@ RecordFile::RecordFile(const std::string& path, Format format) : path_(path), fo
 }
 
 RecordFile::~RecordFile() {
-  std::free(buffer_);
   if (file_ != nullptr && file_ != stdin) (void)std::fclose(file_);
 }
 
@@ -97,17 +94,17 @@ std::optional<uint64_t> RecordFile::CountLines() {
   return lines;
 }
 
+// By hand: getline would take a line of any length into memory before anybody could refuse it.
 bool RecordFile::ReadLine() {
-  ssize_t n = ::getline(&buffer_, &capacity_, file_);
-  if (n < 0) {
-    if (std::ferror(file_) != 0) Fail(path_, Code::kIo);
-    return false;
+  text_.clear();
+  int c = ::getc_unlocked(file_);
+  if (c != EOF) ++line_;
+  for (; c != EOF && c != '\n'; c = ::getc_unlocked(file_)) {
+    if (text_.size() == kLineBytesMax) Fail(path_ + " line " + std::to_string(line_), Code::kTooLarge);
+    text_.push_back(static_cast<char>(c));
   }
-  ++line_;
-  text_ = std::string_view(buffer_, static_cast<size_t>(n));
-  if (text_.ends_with('\n')) text_.remove_suffix(1);
-  if (text_.size() > kLineBytesMax) Fail(path_ + " line " + std::to_string(line_), Code::kTooLarge);
-  return true;
+  if (c == EOF && std::ferror(file_) != 0) Fail(path_, Code::kIo);
+  return c != EOF || !text_.empty();
 }
 
 std::optional<Record> RecordFile::Next() {

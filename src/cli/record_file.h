@@ -46,9 +46,7 @@ class RecordFile {
   const std::string path_;
   Format format_;
   FILE* file_ = nullptr;
-  char* buffer_ = nullptr;  // getline's
-  size_t capacity_ = 0;
-  std::string_view text_;
+  std::string text_;  // of the line
   uint64_t line_ = 0;
 };
 

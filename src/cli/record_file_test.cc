@@ -61,6 +61,18 @@ TEST_F(RecordFileTest, NamesTheLineThatIsWrong) {
   }
 }
 
+TEST(RecordFileLimits, ALineWithoutEndIsRefusedAtTheLimitAndNotReadToItsEnd) {
+  RecordFile file("/dev/zero", RecordFile::Format::kTsv);
+  EXPECT_FALSE(file.CountLines());
+  try {
+    (void)file.Next();
+    FAIL();
+  } catch (const Failure& f) {
+    EXPECT_EQ(f.code, Code::kTooLarge);
+    EXPECT_TRUE(f.text.starts_with("/dev/zero line 1: ")) << f.text;
+  }
+}
+
 TEST(Record, RefusesWhatIsAmbiguous) {
   std::string why;
   for (const char* bad : {"", "a", "a\tb\tc", "a\\q\tb"}) EXPECT_FALSE(ParseTsvRecord(bad, &why)) << bad;
