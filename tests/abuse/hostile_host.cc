@@ -24,8 +24,15 @@ uint64_t MonotonicUs() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;  // the sanitizers' own memory says nothing about ours
+#else
+constexpr bool kSanitized = false;
+#endif
+
 // "VmRSS:   1234 kB" of a process, in bytes; 0 if there is no such line.
 uint64_t StatusLine(pid_t pid, std::string_view name) {
+  if (kSanitized) return 0;
   std::ifstream file("/proc/" + std::to_string(pid) + "/status");
   for (std::string line; std::getline(file, line);) {
     if (line.starts_with(name)) return std::strtoull(line.c_str() + name.size() + 1, nullptr, 10) << 10;
@@ -240,6 +247,7 @@ void HostileHost::See(seam::CoreToHost& message) {
   if (auto* m = std::get_if<seam::CoreHello>(&message)) core_hello_ = *m;
   if (std::holds_alternative<seam::Ready>(message)) ready_ = true;
   if (auto* m = std::get_if<seam::CoreLog>(&message)) logs_.push_back(*m);
+  if (auto* m = std::get_if<seam::CoreNote>(&message)) notes_ += m->line + "\n";
   if (auto* m = std::get_if<seam::CoreStopped>(&message)) stopped_ = *m;
   if (auto* m = std::get_if<seam::MetricsReply>(&message)) metrics_[m->id.value] = std::move(m->values);
   changed_.notify_all();
@@ -297,6 +305,11 @@ std::string HostileHost::Stderr() const {
   ssize_t n = ::pread(stderr_, text.data(), text.size(), 0);
   text.resize(n > 0 ? static_cast<size_t>(n) : 0);
   return text;
+}
+
+std::string HostileHost::Notes() const {
+  std::lock_guard lock(mutex_);
+  return notes_;
 }
 
 std::optional<uint64_t> HostileHost::Ask(seam::Metric metric) {

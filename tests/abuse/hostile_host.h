@@ -89,6 +89,7 @@ class HostileHost final : public seam::HostEndpoint {
   std::string WaitEnd(std::chrono::milliseconds patience = kPatience);
   bool Alive() { return WaitEnd(std::chrono::milliseconds(0)).empty(); }
   std::string Stderr() const;
+  std::string Notes() const;  // what an opening had to say, a line each
   // Nothing within patience: the core answers no more.
   std::optional<uint64_t> Ask(seam::Metric metric);
   // Waits until the metric is at least so much.
@@ -153,6 +154,7 @@ class HostileHost final : public seam::HostEndpoint {
   std::optional<seam::CoreHello> core_hello_;
   bool ready_ = false, ended_ = false;
   std::vector<seam::CoreLog> logs_;
+  std::string notes_;
   std::optional<seam::CoreStopped> stopped_;
   uint64_t metrics_id_ = 0;
   std::map<uint64_t, std::vector<uint64_t>> metrics_;

@@ -109,7 +109,7 @@ TEST_F(Opening, AnyAnswerMayBeALieAndNothingIsLostOrMadeUp) {
   std::vector<int> turns;
   for (int n = 1; n <= answers; ++n) turns.push_back(n);
   std::shuffle(turns.begin(), turns.end(), std::mt19937_64(seed));
-  auto until = std::chrono::steady_clock::now() + std::chrono::seconds(8);
+  auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
   int opened = 0, refused = 0;
   for (int turn : turns) {
     if (std::chrono::steady_clock::now() > until) break;
@@ -304,6 +304,19 @@ TEST_F(Opening, AnOlderCopyOfEverythingIsRefusedByTheAnchor) {
   store.Fill(1);
   Remember();
   store.deployment.PutBack(older);  // the anchor stays
+  EXPECT_EQ(OpenWith({}), Code::kRolledBack);
+  // Of the journal alone: as if the host had dropped writes that it acknowledged.
+  PutBack();
+  {
+    HostileHost host(store.deployment);
+    ASSERT_TRUE(host.WaitReady());
+    ASSERT_TRUE(HonestClient(host, store.oracle).Works());
+    kept = store.oracle.AcknowledgedKeys();
+    ASSERT_EQ(host.Stop(), Code{});
+  }
+  Copy journal = copy;
+  Remember();
+  store.deployment.PutBack(journal, "members/");
   EXPECT_EQ(OpenWith({}), Code::kRolledBack);
   PutBack();
   ExpectAllHonestly("the copy was put away");

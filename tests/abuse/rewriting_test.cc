@@ -115,7 +115,7 @@ TEST_F(Rewriting, OfPositionsToValuesThatCouldBeRight) {
               ::poll(nullptr, 0, 1);
           }
         },
-        seed, 1000);
+        seed, 700);
   }
   ExpectAllHonestly();
 }
@@ -129,7 +129,7 @@ TEST_F(Rewriting, OfPositionsToAnyValue) {
           uint64_t value = random() % 3 == 0 ? UINT64_MAX - random() % 100 : random() >> (random() % 64);
           Set(random() % 2 == 0 ? ring.written : ring.taken, value);
         },
-        seed, 1000);
+        seed, 700);
   }
   ExpectAllHonestly();
 }
@@ -148,7 +148,7 @@ TEST_F(Rewriting, OfBytesThatAreBeingRead) {
             ring.data[at & (ring.size - 1)] ^= static_cast<uint8_t>(1u << (random() % 8));
           }
         },
-        seed, 1000);
+        seed, 700);
   }
   ExpectAllHonestly();
 }
