@@ -73,20 +73,20 @@ inline constexpr uint64_t kWatchHistoryEntries =
 inline constexpr size_t kSessionsMax = 10'000;
 inline constexpr uint64_t kSessionExpiryEntries = 1'000'000;  // idempotency window, counted in the log
 
-
-// Admission: what strangers may hold open in the core. Each has a gauge and a code (docs/operating.md).
+// Admission: what strangers may hold open in the core.
+// Each has a gauge and a code (docs/operating.md).
 inline constexpr size_t kPeerBytesQueuedMax = 128u << 20;  // encrypted, for all peers together; then the
                                                            // connection that holds most is dropped
-inline constexpr uint64_t kSlowReaderMicroseconds = 20'000'000;  // bytes wait and the peer takes none: dropped
+inline constexpr uint64_t kSlowReaderMicroseconds = 20'000'000;  // taking nothing for so long: dropped
 inline constexpr size_t kWatchesMax = 1024;                      // kTooManyWatches
 inline constexpr size_t kSessionStreamsMax = 2048;               // kTooManyStreams
 inline constexpr size_t kWaitsMax = 16'384;  // calls parked for an index or their commit: kTooManyWaits
 
 // The channel between host and core (docs/protocol.md).
-inline constexpr size_t kRecordBytesMax = 64u << 10;           // payload of one record; longer messages are split
-inline constexpr size_t kChannelStreamQueueBytes = 16u << 20;  // beside the ring; then nothing is read from gRPC
+inline constexpr size_t kRecordBytesMax = 64u << 10;           // payload of one record; longer ones are split
+inline constexpr size_t kChannelStreamQueueBytes = 16u << 20;  // beside the ring; then gRPC is read no more
 inline constexpr size_t kChannelQueueMessagesMax = 65'536;     // beside a ring; then kHostStalls
-inline constexpr size_t kEdgeInboxMax = 8192;                  // messages of the host not yet taken by one loop
+inline constexpr size_t kEdgeInboxMax = 8192;                  // messages that one loop has not taken
 
 // Locked memory for secrets: the kernel's default allowance is 8 MiB, on old systems 64 KiB.
 inline constexpr size_t kSecretMemoryBytes = 1u << 20;
