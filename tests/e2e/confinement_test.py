@@ -273,7 +273,7 @@ class Confinement(rig.TestCase):
                 self.assertNotEqual(os.readlink(f"/proc/{core}/ns/{name}"), os.readlink(f"/proc/{d.process.pid}/ns/{name}"))
             for fd in os.listdir(f"/proc/{core}/fd"):
                 if int(fd) > 2:
-                    self.assertRegex(os.readlink(f"/proc/{core}/fd/{fd}"), r"^(socket:|anon_inode:\[event|/dev/null)")
+                    self.assertRegex(os.readlink(f"/proc/{core}/fd/{fd}"), r"^(socket:|pipe:|anon_inode:\[event|/dev/null)")
         d.stop()
 
     def test_in_process_is_possible_and_says_so(self):
