@@ -112,7 +112,7 @@ TEST(Secret, LivesInTheGivenMemoryIsWipedThereAndSpillsToTheHeapWhenItIsFull) {
   }
   EXPECT_EQ(SecretMemoryNow().used, 0u);
   for (uint8_t byte : memory) ASSERT_EQ(byte, 0);
-  before = Key{};
+  { Key dropped = std::move(before); }  // from the heap, where it was made
   UseSecretMemory(nullptr, 0);
 }
 
