@@ -87,8 +87,8 @@ int ServeSandboxed(const ServeOptions& options, const host::ServerConfig& config
   server->Attach(*port);
   port->Start();
   Status ended = server->Run();
+  port->Stop();  // first: what a core that still runs asks for would find no storage behind it
   server->Shutdown();
-  port->Stop();
   bool ready = server->was_ready();
   port.reset();  // a core that still runs hears the host go
   std::string how = core->Wait(kCoreEndMs);

@@ -127,8 +127,8 @@ HostileHost::~HostileHost() {
 
 void HostileHost::HangUp() {
   if (net_) net_->Stop();
-  lanes_.reset();
   if (port_) port_->Stop();
+  lanes_.reset();
   port_.reset();
   hand_.reset();
   if (mine_.life_host >= 0) ::close(std::exchange(mine_.life_host, -1));
