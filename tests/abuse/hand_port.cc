@@ -33,8 +33,14 @@ Bytes Record(const seam::Envelope& e, uint8_t flags, ByteView payload, std::opti
   return record;
 }
 
-HandPort::HandPort(uint8_t* memory, int wake_host, int wake_core, int life, seam::HostEndpoint& host)
-    : memory_(memory), wake_host_(wake_host), wake_core_(wake_core), life_(life), host_(host) {
+HandPort::HandPort(uint8_t* memory, int wake_host, int wake_core, int life, seam::HostEndpoint& host,
+                   std::function<void()> ended)
+    : memory_(memory),
+      wake_host_(wake_host),
+      wake_core_(wake_core),
+      life_(life),
+      host_(host),
+      ended_(std::move(ended)) {
   for (size_t l = 0; l < seam::kLanes; ++l) {
     Lane lane = static_cast<Lane>(l);
     out_.emplace_back(seam::RingAt(memory, Direction::kToCore, lane));
@@ -44,7 +50,10 @@ HandPort::HandPort(uint8_t* memory, int wake_host, int wake_core, int life, seam
   thread_ = std::thread([this] { Main(); });
 }
 
-HandPort::~HandPort() {
+HandPort::~HandPort() { Stop(); }
+
+void HandPort::Stop() {
+  if (!thread_.joinable()) return;
   stopping_ = true;
   uint64_t one = 1;
   (void)!::write(wake_host_, &one, sizeof one);
@@ -77,8 +86,14 @@ void HandPort::Send(Lane lane, const seam::WireMessage& message) {
 }
 
 void HandPort::SendRecord(Lane lane, Bytes record) {
+  std::vector<Bytes> one;
+  one.push_back(std::move(record));
+  SendRecords(lane, std::move(one));
+}
+
+void HandPort::SendRecords(Lane lane, std::vector<Bytes> records) {
   std::lock_guard lock(mutex_);
-  out_[static_cast<size_t>(lane)].records.push_back(std::move(record));
+  for (Bytes& r : records) out_[static_cast<size_t>(lane)].records.push_back(std::move(r));
   Flush();
 }
 
@@ -162,7 +177,7 @@ void HandPort::Main() {
     if (fds[1].revents == 0) continue;
     while (!holding_ && !broken_ && Take()) {
     }
-    return;
+    return ended_();
   }
 }
 

@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -25,18 +26,20 @@ Bytes Record(const seam::Envelope& envelope, uint8_t flags, ByteView payload,
 
 class HandPort final : public seam::CoreEndpoint {
  public:
-  // Memory and descriptors belong to the caller and outlive this.
-  HandPort(uint8_t* memory, int wake_host, int wake_core, int life, seam::HostEndpoint& host);
+  // Memory and descriptors belong to the caller and outlive this. `ended`: the core hangs up; once.
+  HandPort(uint8_t* memory, int wake_host, int wake_core, int life, seam::HostEndpoint& host,
+           std::function<void()> ended);
   ~HandPort() override;
 
   void FromHost(seam::HostToCore message) override;
   // Cuts by the sizes of head and body, writes the envelope's. A message of no bytes is one record.
   void Send(seam::Lane lane, const seam::WireMessage& message);
-  void SendRecord(seam::Lane lane, Bytes record);  // REQUIRES: smaller than the ring
+  void SendRecord(seam::Lane lane, Bytes record);                 // REQUIRES: smaller than the ring
+  void SendRecords(seam::Lane lane, std::vector<Bytes> records);  // nothing of others in between
   void TakeNothing(bool on);
   // The core has taken everything that was sent, of all lanes.
   bool Taken();
-  bool broken() const { return broken_; }  // what the core writes makes no sense
+  void Stop();  // takes nothing more; joins
 
  private:
   struct Out {
@@ -53,6 +56,7 @@ class HandPort final : public seam::CoreEndpoint {
   uint8_t* const memory_;
   const int wake_host_, wake_core_, life_;
   seam::HostEndpoint& host_;
+  const std::function<void()> ended_;
   std::mutex mutex_;
   std::vector<Out> out_;
   std::vector<seam::LaneReader> in_;

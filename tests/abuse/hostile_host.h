@@ -67,7 +67,7 @@ class HostileHost final : public seam::HostEndpoint {
   void Lie(Liar liar);  // from now on; {} is honest
   void TapToCore(TapOf<seam::HostToCore> tap);
   void TapToHost(TapOf<seam::CoreToHost> tap);
-  void FreezeTicks(bool on) { frozen_ = on; }
+  void FreezeTicks(bool on);  // when it returns, none is under way
   void Hello() { core().FromHost(how_.hello); }
   seam::CoreEndpoint& core() { return hand_ ? static_cast<seam::CoreEndpoint&>(*hand_) : *port_; }
   HandPort& hand() { return *hand_; }  // REQUIRES: by_hand
@@ -167,7 +167,9 @@ class HostileHost final : public seam::HostEndpoint {
   std::shared_ptr<TapOf<seam::CoreToHost>> tap_to_host_;
   std::atomic<uint64_t> next_stream_, raw_closed_{0};
   mutable std::atomic<uint64_t> peak_{0};
-  std::atomic<bool> frozen_{false}, quit_{false};
+  std::mutex tick_mutex_;
+  bool frozen_ = false;  // under tick_mutex_
+  std::atomic<bool> quit_{false};
   std::thread ticker_;
 };
 
