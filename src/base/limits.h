@@ -14,6 +14,9 @@ inline constexpr size_t kValueBytesMax = 16u << 20;
 inline constexpr size_t kBatchOpsMax = 10'000;
 inline constexpr size_t kBatchBytesMax = 16u << 20;
 inline constexpr size_t kTablesMax = 4096;  // the catalogue is rewritten at every save
+inline constexpr size_t kTagNameBytesMax = 128;
+inline constexpr size_t kTagsMax = 1024;           // each is a root of its own in the catalogue
+inline constexpr size_t kIndexesPerTableMax = 16;  // each write to the table writes to each of them
 
 // The tree.
 inline constexpr size_t kInlineValueBytesMax = 224;   // seven 256-bit words (the source's figure)
@@ -46,8 +49,13 @@ inline constexpr size_t kAtomicDepthMax = 64;
 inline constexpr uint64_t kAtomicMillisecondsMax = 5'000;
 
 // Saves.
-inline constexpr size_t kOverlayBytesFold = 64u << 20;  // dirty bytes that trigger a save
-inline constexpr size_t kOverlayBytesMax = 128u << 20;  // both overlays; then back-pressure
+// Dirty bytes that trigger a save: about a row for each leaf there is, within these bounds. The cost of a
+// fold is leaves read and written; with fewer changes than leaves each pays for a leaf of its own.
+inline constexpr size_t kOverlayBytesFoldMin = 32u << 20;
+inline constexpr size_t kOverlayBytesFold = 128u << 20;
+inline constexpr size_t kOverlayBytesMax = 2 * kOverlayBytesFold;  // both overlays; then back-pressure
+inline constexpr size_t kFoldWorkersMax = 4;           // threads of one fold; a commit needs a core as well
+inline constexpr size_t kMemoryBytesMin = 128u << 20;  // of overlays and cache together; less is refused
 inline constexpr size_t kNodeCacheBytesDefault = 512u << 20;
 inline constexpr size_t kPinsMax = 256;  // open snapshots
 inline constexpr size_t kPinnedOverlayBytesMax =

@@ -36,6 +36,7 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kForked:
     case Code::kBothSlotsBad:
     case Code::kFreshnessUnproven:
+    case Code::kProofRefused:
       return grpc::StatusCode::DATA_LOSS;
     case Code::kTooLarge:
     case Code::kInvalidArgument:
@@ -43,6 +44,9 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kValueSize:
     case Code::kBatchSize:
     case Code::kTableName:
+    case Code::kTagName:
+    case Code::kKeyType:
+    case Code::kValueType:
     case Code::kCompareNeedsDurable:
     case Code::kBadUrl:
     case Code::kUsage:
@@ -65,6 +69,8 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kFenced:
     case Code::kNotLeader:
     case Code::kSessionTooOld:
+    case Code::kNoProof:
+    case Code::kDescriptorVersion:
       return grpc::StatusCode::FAILED_PRECONDITION;
     case Code::kWrongPassphrase:
     case Code::kPermission:
@@ -72,9 +78,13 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kNotFound:
     case Code::kNoTable:
     case Code::kNoClient:
+    case Code::kNoTag:
+    case Code::kNoIndex:
       return grpc::StatusCode::NOT_FOUND;
     case Code::kExists:
     case Code::kTableExists:
+    case Code::kTagExists:
+    case Code::kIndexExists:
       return grpc::StatusCode::ALREADY_EXISTS;
     case Code::kVersionMismatch:
     case Code::kConflict:
@@ -83,6 +93,8 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kFull:
     case Code::kOverloaded:
     case Code::kTooManyTables:
+    case Code::kTooManyTags:
+    case Code::kTooManyIndexes:
     case Code::kTooManyPins:
     case Code::kTooManyWatches:
     case Code::kTooManyStreams:
