@@ -36,7 +36,16 @@ AesGcm& AesGcm::operator=(AesGcm&&) noexcept = default;
 AesGcm::~AesGcm() = default;
 
 void AesGcm::Seal(uint64_t nonce, ByteView aad, ByteView plaintext, Bytes& out) {
-  HF_CHECK(plaintext.size() < kPieceBytes && aad.size() < kPieceBytes);
+  size_t at = out.size();
+  Append(out, plaintext);
+  out.resize(at + plaintext.size() + kTagBytes);
+  SealInPlace(nonce, aad, MutableByteView(out).subspan(at));
+}
+
+void AesGcm::SealInPlace(uint64_t nonce, ByteView aad, MutableByteView text) {
+  HF_CHECK(text.size() >= kTagBytes && text.size() < kPieceBytes && aad.size() < kPieceBytes);
+  uint8_t* tag = text.data() + text.size() - kTagBytes;
+  int size = static_cast<int>(text.size() - kTagBytes);
   uint8_t iv[kNonceBytes];
   MakeNonce(nonce, iv);
   EVP_CIPHER_CTX* c = s_->seal;
@@ -44,14 +53,9 @@ void AesGcm::Seal(uint64_t nonce, ByteView aad, ByteView plaintext, Bytes& out) 
   int n = 0;
   if (!aad.empty())
     HF_CHECK(EVP_EncryptUpdate(c, nullptr, &n, aad.data(), static_cast<int>(aad.size())) == 1);
-  size_t at = out.size();
-  out.resize(at + plaintext.size() + kTagBytes);
-  if (!plaintext.empty()) {
-    HF_CHECK(
-        EVP_EncryptUpdate(c, out.data() + at, &n, plaintext.data(), static_cast<int>(plaintext.size())) == 1);
-  }
-  HF_CHECK(EVP_EncryptFinal_ex(c, out.data() + at + plaintext.size(), &n) == 1);
-  HF_CHECK(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, kTagBytes, out.data() + at + plaintext.size()) == 1);
+  if (size != 0) HF_CHECK(EVP_EncryptUpdate(c, text.data(), &n, text.data(), size) == 1);
+  HF_CHECK(EVP_EncryptFinal_ex(c, tag, &n) == 1);
+  HF_CHECK(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, kTagBytes, tag) == 1);
 }
 
 Result<Bytes> AesGcm::Open(uint64_t nonce, ByteView aad, ByteView sealed) {

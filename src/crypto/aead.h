@@ -24,6 +24,8 @@ class AesGcm {
 
   // Appends ciphertext and tag (plaintext.size() + kTagBytes) to `out`.
   void Seal(uint64_t nonce, ByteView aad, ByteView plaintext, Bytes& out);
+  // The same in place: all but the last kTagBytes of `text` is encrypted, the tag goes there.
+  void SealInPlace(uint64_t nonce, ByteView aad, MutableByteView text);
   // kAuthFailed: wrong key, nonce, AAD, or changed bytes; nothing of the plaintext is released.
   Result<Bytes> Open(uint64_t nonce, ByteView aad, ByteView sealed);
 

@@ -8,7 +8,8 @@
 //
 // Durability: Put, PutIfAbsent, PutIfVersion and Delete are durable only after a later Barrier() returned Ok.
 //             CreateAppendable, Append and Trim are durable when they return Ok.
-// Ordering:   what one thread did before Barrier() is durable after it; nothing else is promised.
+// Ordering:   what had returned, on any thread, when Barrier() was called is durable after it; nothing else
+//             is promised.
 // Failure:    kFull abandons the object that was being written and nothing else (the name may hold a part of
 // it:
 //             it must be written again or deleted). After any other failed write or barrier the provider is

@@ -82,8 +82,9 @@ Status Core::State::Open(SecretBytes passphrase, const CoreOptions& options, con
   }
   if (!opened) return opened.error();
   auto log = [this](Code code, uint64_t a, uint64_t b) { host.FromCore(seam::CoreLog{code, a, b}); };
-  engine = std::make_unique<Engine>(storage, anchors, std::move(opened).value(),
-                                    EngineOptions{options.kernel, options.cache_bytes}, SystemRandom(), log);
+  engine =
+      std::make_unique<Engine>(storage, anchors, std::move(opened).value(),
+                               EngineOptions{options.kernel, options.cache_bytes, 0}, SystemRandom(), log);
   engine->set_isolation(options.isolation);
   engine->Start();
   return Ok();

@@ -16,7 +16,6 @@ using sync::ReaderLock;
 using sync::WriterLock;
 
 constexpr auto kSaveRetry = std::chrono::seconds(1);  // rule I1: a full provider is asked again each second
-constexpr size_t kSaveCacheBytes = 32u << 20;
 constexpr uint64_t kOrderSleepUsMax = 60'000'000;
 
 uint64_t NowUs() {
@@ -55,7 +54,8 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
       chain_key_(secrets_.keys.chain),
       deleted_(std::move(opened->deleted)),
       leftovers_(std::move(opened->leftovers)),
-      placement_(opened->placement) {
+      placement_(opened->placement),
+      save_workers_(options.fold_workers) {
   LogIndex index = chained_.index;
   kernel_ = std::make_unique<kernel::Kernel>(
       options.kernel, std::make_unique<consensus::SingleMember>(term_, index), index, opened->next_frame);
@@ -422,9 +422,14 @@ std::vector<store::VersionPtr> Engine::PinnedVersions(const store::VersionPtr& n
 
 Status Engine::SaveOnce(const store::SavePoint& point, journal::FramePosition frame,
                         store::VersionPtr& version) {
-  store::NodeCache cache(kSaveCacheBytes);
-  HF_TRY(version, store::RunSave(
-                      {storage_, secrets_, random_, cache, point, frame, deleted_, leftovers_, placement_}));
+  KeptNodes nodes(nodes_);
+  auto saved = store::RunSave(
+      {storage_, secrets_, random_, nodes, save_workers_, point, frame, deleted_, leftovers_, placement_});
+  if (!saved) {
+    nodes_.Clear();  // the next attempt uses the same places again
+    return saved.error();
+  }
+  version = std::move(saved).value();
   return Ok();
 }
 

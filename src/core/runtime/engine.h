@@ -19,6 +19,7 @@
 #include <thread>
 
 #include "core/runtime/channel_storage.h"
+#include "core/runtime/save_workers.h"
 #include "core/runtime/shared_nodes.h"
 #include "core/runtime/watch_hub.h"
 #include "core/runtime/work_queue.h"
@@ -33,6 +34,7 @@ namespace holdfast::runtime {
 struct EngineOptions {
   kernel::Options kernel;
   size_t cache_bytes = limits::kNodeCacheBytesDefault;
+  size_t fold_workers = 0;  // 0: by the number of processors
 };
 
 class Engine : public session::Backend {
@@ -204,6 +206,7 @@ class Engine : public session::Backend {
   std::set<uint32_t> deleted_ HF_GUARDED_BY(save_mutex_);  // segments whose delete is confirmed
   std::vector<std::string> leftovers_ HF_GUARDED_BY(save_mutex_);  // of a save that failed
   const store::Placement placement_;
+  SaveWorkers save_workers_ HF_GUARDED_BY(save_mutex_);
 
   sync::Mutex versions_mutex_{sync::LockName::kSave};
   std::list<std::weak_ptr<const store::TreeVersion>> versions_ HF_GUARDED_BY(versions_mutex_);

@@ -26,9 +26,9 @@ struct Rig {
   void Open(kernel::Options kernel = {}, size_t cache_bytes = 8u << 20) {
     auto opened = store::OpenStore(disk, &anchor, AsBytes(kPassphrase), {}, random, nullptr);
     ASSERT_TRUE(opened.has_value()) << CodeName(opened.code());
-    engine =
-        std::make_unique<Engine>(disk, &anchor, std::move(opened).value(), EngineOptions{kernel, cache_bytes},
-                                 random, [](Code, uint64_t, uint64_t) {});
+    engine = std::make_unique<Engine>(disk, &anchor, std::move(opened).value(),
+                                      EngineOptions{kernel, cache_bytes, 0}, random,
+                                      [](Code, uint64_t, uint64_t) {});
     engine->Start();
   }
   Status Stop() {

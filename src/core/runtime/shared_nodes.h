@@ -25,6 +25,12 @@ class SharedNodes {
     sync::MutexLock lock(s.mutex);
     s.cache.Insert(hint, std::move(node));
   }
+  void Clear() {
+    for (auto& s : shards_) {
+      sync::MutexLock lock(s->mutex);
+      s->cache.Clear();
+    }
+  }
   size_t memory_bytes() {
     size_t n = 0;
     for (auto& s : shards_) {

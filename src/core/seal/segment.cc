@@ -1,5 +1,7 @@
 #include "core/seal/segment.h"
 
+#include <utility>
+
 #include "base/check.h"
 #include "base/codec.h"
 #include "base/limits.h"
@@ -31,12 +33,20 @@ void SetAddress(Bytes& aad, const Address& address) {
 
 }  // namespace
 
-Address NodeAddress(const DomainKeys& keys, ByteView canonical) {
-  Digest d = crypto::HmacSha256(keys.address.view(), {canonical});
+Address NodeAddress(const DomainKeys& keys, ByteView canonical) { return NodeAddresses(keys).Of(canonical); }
+
+Address NodeAddresses::Of(ByteView canonical) {
+  mac_.Update(canonical);
+  Digest d = mac_.Finish();
   Address a;
   a[0] = kAddressAlgorithm;
   std::memcpy(a.data() + 1, d.data(), d.size());
   return a;
+}
+
+void SegmentBuilder::Reuse(Bytes memory) {
+  if (memory.capacity() > object_.capacity() && nodes_.empty()) object_ = std::move(memory);
+  if (nodes_.empty()) object_.clear();
 }
 
 Extent SegmentBuilder::Add(const Address& address, ByteView canonical, ByteView hints) {
@@ -46,11 +56,11 @@ Extent SegmentBuilder::Add(const Address& address, ByteView canonical, ByteView 
   Node node{.address = address,
             .extent = {static_cast<uint32_t>(size_), static_cast<uint32_t>(text + crypto::kTagBytes)},
             .canonical_length = static_cast<uint32_t>(canonical.size()),
-            .tail_length = static_cast<uint32_t>(text - kLengthBytes - canonical.size()),
-            .text_at = text_.size()};
-  Writer(text_).U32(node.canonical_length).Raw(canonical).Raw(hints);
-  text_.resize(node.text_at + text);
+            .tail_length = static_cast<uint32_t>(text - kLengthBytes - canonical.size())};
+  if (nodes_.empty()) object_.assign(kHeaderBytes, 0);
+  Writer(object_).U32(node.canonical_length).Raw(canonical).Raw(hints);
   size_ += node.extent.length;
+  object_.resize(size_);
   nodes_.push_back(node);
   return node.extent;
 }
@@ -62,33 +72,33 @@ SegmentBuilder::Sealed SegmentBuilder::Finish(const DomainKeys& keys, Epoch epoc
   out.header.epoch = epoch;
   random.Fill(out.header.salt);
   Bytes bound = EncodeBinding({store, name, table_.view()});
+  if (nodes_.empty()) object_.assign(kHeaderBytes, 0);
 
   // The address stands for the canonical text: it is a keyed hash of it. Hints and padding are hashed as they
   // are.
   crypto::HmacStream mac = StartObjectHash(keys, out.header, bound);
-  ByteView text(text_);
+  MutableByteView object(object_);
   Bytes place;
   for (const Node& n : nodes_) {
     place.clear();
     Writer(place).U32(n.extent.offset).U32(n.extent.length).Raw(n.address).U32(n.tail_length);
     mac.Update(place);
-    mac.Update(text.subspan(n.text_at + kLengthBytes + n.canonical_length, n.tail_length));
+    mac.Update(object.subspan(n.extent.offset + kLengthBytes + n.canonical_length, n.tail_length));
   }
   out.header.h = mac.Finish();
 
-  out.bytes.reserve(size_);
-  Append(out.bytes, out.header.Encode());
-  Bytes aad = NodeAad(out.bytes, bound);
+  Bytes header = out.header.Encode();
+  HF_CHECK(object_.size() == size_ && header.size() == kHeaderBytes);
+  std::copy(header.begin(), header.end(), object_.begin());
+  Bytes aad = NodeAad(header, bound);
   crypto::AesGcm aead(ObjectKey(keys, out.header));
   for (const Node& n : nodes_) {
     SetAddress(aad, n.address);
-    aead.Seal(n.extent.offset, aad, text.subspan(n.text_at, n.extent.length - crypto::kTagBytes), out.bytes);
+    aead.SealInPlace(n.extent.offset, aad, object.subspan(n.extent.offset, n.extent.length));
   }
-  HF_CHECK(out.bytes.size() == size_);
+  out.bytes = std::exchange(object_, Bytes());
   out.sha256 = crypto::Sha256(out.bytes);
-
   nodes_.clear();
-  Bytes().swap(text_);  // gives the memory back: a builder may idle until the next save
   size_ = kHeaderBytes;
   return out;
 }

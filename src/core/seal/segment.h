@@ -10,6 +10,7 @@
 
 #include "core/seal/object.h"
 #include "crypto/aead.h"
+#include "crypto/hash.h"
 
 namespace holdfast::seal {
 
@@ -25,6 +26,9 @@ struct Extent {
 class SegmentBuilder {
  public:
   explicit SegmentBuilder(TableId table) : table_(table) {}
+  // Memory to build in, of a segment that was finished and is no longer needed: touching new pages costs more
+  // than filling them.
+  void Reuse(Bytes memory);
   // Hints are padded here until the text is a multiple of 16. Returns where the node will lie.
   // REQUIRES: address == NodeAddress(keys, canonical) under the keys that Finish gets (rule A1 rests on it:
   // h sees the address, not the text); size_bytes() stays within limits::kSegmentBytesMax.
@@ -46,11 +50,10 @@ class SegmentBuilder {
     Address address;
     Extent extent;
     uint32_t canonical_length, tail_length;
-    size_t text_at;  // in text_
   };
   TableId table_;
   std::vector<Node> nodes_;
-  Bytes text_;
+  Bytes object_;  // as it will be, in plain, with room for header and tags
   size_t size_ = kHeaderBytes;
 };
 
@@ -78,6 +81,16 @@ class SegmentOpener {
 
 // 0x01 || HMAC(address key, canonical).
 Address NodeAddress(const DomainKeys& keys, ByteView canonical);
+
+// The same for many nodes of one table: the key's part is computed once. Not thread-safe.
+class NodeAddresses {
+ public:
+  explicit NodeAddresses(const DomainKeys& keys) : mac_(keys.address.view()) {}
+  Address Of(ByteView canonical);
+
+ private:
+  crypto::HmacStream mac_;
+};
 
 }  // namespace holdfast::seal
 

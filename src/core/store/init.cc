@@ -53,13 +53,16 @@ Result<InitResult> InitStore(seam::Storage& storage, const StoreId& store, ByteV
   log.push_back(SavePointEntry());
   std::set<uint32_t> deleted;
   std::vector<std::string> leftovers;
+  CacheNodes reading(cache);
+  NoWorkers alone;
   for (const journal::Entry& entry : log) {
     HF_TRY(State::Prepared prepared, state->Prepare(entry, nodes));
     Outcome done =
         state->Commit(prepared, journal::Extend(secrets.keys.chain, state->position(), entry), nullptr);
     if (!done.ok()) return done.code;
     if (state->saving() == nullptr) continue;
-    HF_TRY(version, RunSave({storage, secrets, random, cache, *state->saving(), {}, deleted, leftovers}));
+    HF_TRY(version,
+           RunSave({storage, secrets, random, reading, alone, *state->saving(), {}, deleted, leftovers}));
     state->SaveDone(version);
   }
   // Save 1 is save 0 once more, not a later point of the log: there is no journal yet that would lead from

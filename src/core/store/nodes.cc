@@ -1,5 +1,7 @@
 #include "core/store/nodes.h"
 
+#include <algorithm>
+
 namespace holdfast::store {
 
 Result<tree::NodePtr> LoadNode(seam::Storage& storage, const TreeVersion& version, const tree::NodeRef& ref,
@@ -25,29 +27,75 @@ Result<tree::NodePtr> LoadNode(seam::Storage& storage, const TreeVersion& versio
 }
 
 namespace {
+
+constexpr size_t kTableMin = 64;
+
 uint64_t PlaceOf(const tree::Hint& h) { return static_cast<uint64_t>(h.segment) << 32 | h.offset; }
-constexpr size_t kItemOverheadBytes = 96;  // list node, hash node, control block
+
 }  // namespace
 
+size_t NodeCache::SlotOf(uint64_t place) const {
+  size_t mask = table_.size() - 1;
+  size_t slot = (place * 0x9E3779B97F4A7C15u >> 24) & mask;  // multiplicative hashing, by its middle bits
+  while (table_[slot].node != nullptr && table_[slot].place != place) slot = (slot + 1) & mask;
+  return slot;
+}
+
 tree::NodePtr NodeCache::Find(const tree::Hint& hint) {
-  auto it = by_place_.find(PlaceOf(hint));
-  if (it == by_place_.end()) return nullptr;
-  items_.splice(items_.begin(), items_, it->second);
-  return it->second->node;
+  if (table_.empty()) return nullptr;
+  Entry& e = table_[SlotOf(PlaceOf(hint))];
+  if (e.node != nullptr && !e.used) e.used = true;
+  return e.node;
 }
 
 void NodeCache::Insert(const tree::Hint& hint, tree::NodePtr node) {
+  if ((count_ + 1) * 8 > table_.size() * 7) Grow();
   uint64_t place = PlaceOf(hint);
-  if (by_place_.contains(place)) return;
-  size_t bytes = node->memory_bytes() + kItemOverheadBytes;
-  items_.push_front({place, std::move(node), bytes});
-  by_place_[place] = items_.begin();
+  size_t slot = SlotOf(place);
+  if (table_[slot].node != nullptr) return;
+  uint32_t bytes = static_cast<uint32_t>(node->memory_bytes());
+  table_[slot] = {place, std::move(node), bytes, false};
+  ++count_;
   bytes_ += bytes;
-  while (bytes_ > bytes_max_ && items_.size() > 1) {
-    Item& last = items_.back();
-    bytes_ -= last.bytes;
-    by_place_.erase(last.place);
-    items_.pop_back();
+  while (memory_bytes() > bytes_max_ && count_ > 1) Evict();
+}
+
+void NodeCache::Clear() {
+  std::vector<Entry>().swap(table_);
+  count_ = hand_ = bytes_ = 0;
+}
+
+void NodeCache::Grow() {
+  std::vector<Entry> old(std::max(kTableMin, 2 * table_.size()));
+  old.swap(table_);
+  hand_ = 0;
+  for (Entry& e : old) {
+    if (e.node != nullptr) table_[SlotOf(e.place)] = std::move(e);
+  }
+}
+
+// What stands behind it in its run moves up, so that no run has a hole.
+void NodeCache::Remove(size_t slot) {
+  size_t mask = table_.size() - 1;
+  bytes_ -= table_[slot].bytes;
+  --count_;
+  table_[slot].node.reset();
+  for (size_t next = (slot + 1) & mask; table_[next].node != nullptr; next = (next + 1) & mask) {
+    Entry moved = std::move(table_[next]);
+    table_[next].node.reset();
+    table_[SlotOf(moved.place)] = std::move(moved);
+  }
+}
+
+void NodeCache::Evict() {
+  for (;; hand_ = (hand_ + 1) & (table_.size() - 1)) {
+    Entry& e = table_[hand_];
+    if (e.node == nullptr) continue;
+    if (e.used) {
+      e.used = false;
+      continue;
+    }
+    return Remove(hand_);
   }
 }
 

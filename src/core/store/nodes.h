@@ -3,8 +3,7 @@
 #define HOLDFAST_CORE_STORE_NODES_H_
 
 #include <array>
-#include <list>
-#include <unordered_map>
+#include <vector>
 
 #include "base/limits.h"
 #include "core/store/secrets.h"
@@ -20,24 +19,29 @@ Result<tree::NodePtr> LoadNode(seam::Storage& storage, const TreeVersion& versio
                                bool rehash = false);
 
 // Decoded nodes by place (segment, offset): a node that was moved is another entry, with the hints it has
-// there. Not thread-safe. Least recently used goes first; memory_bytes() stays at most the bound, plus one
-// node.
+// there. Not thread-safe. What was not found since the hand last passed goes first (CLOCK); memory_bytes(),
+// the table included, stays at most the bound, plus one node.
 class NodeCache {
  public:
   explicit NodeCache(size_t bytes_max) : bytes_max_(bytes_max) {}
   tree::NodePtr Find(const tree::Hint& hint);
-  void Insert(const tree::Hint& hint, tree::NodePtr node);
-  size_t memory_bytes() const { return bytes_; }
+  void Insert(const tree::Hint& hint, tree::NodePtr node);  // no-op where there is one
+  void Clear();
+  size_t memory_bytes() const { return bytes_ + table_.capacity() * sizeof(Entry); }
 
  private:
-  using Place = uint64_t;
-  struct Item {
-    Place place;
+  struct Entry {  // open addressing, linear probing; no node: free
+    uint64_t place = 0;
     tree::NodePtr node;
-    size_t bytes;
+    uint32_t bytes = 0;
+    bool used = false;
   };
-  std::list<Item> items_;  // most recent first
-  std::unordered_map<Place, std::list<Item>::iterator> by_place_;
+  size_t SlotOf(uint64_t place) const;  // where it is, or the free slot where it would be
+  void Grow();
+  void Remove(size_t slot);
+  void Evict();
+  std::vector<Entry> table_;  // a power of two, at most 7/8 full
+  size_t count_ = 0, hand_ = 0;
   size_t bytes_ = 0, bytes_max_;
 };
 

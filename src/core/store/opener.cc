@@ -294,8 +294,10 @@ Status SaveInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& s,
   const SavePoint& point = *s.state->saving();
   const journal::LogPosition position = point.position;
   FrameNumber before = point.base->manifest.frame.number;
-  HF_TRY(VersionPtr version,
-         RunSave({storage, s.secrets, random, cache, point, frame, s.deleted, s.leftovers, s.placement}));
+  CacheNodes nodes(cache);
+  NoWorkers alone;
+  HF_TRY(VersionPtr version, RunSave({storage, s.secrets, random, nodes, alone, point, frame, s.deleted,
+                                      s.leftovers, s.placement}));
   // The save is done once its slot is durable; what follows is owed, and the next save or opening makes up
   // for it.
   s.state->SaveDone(version);

@@ -3,86 +3,13 @@
 #include <algorithm>
 
 #include "base/codec.h"
-#include "core/seal/segment.h"
+#include "core/store/segment_sink.h"
 #include "core/tree/fold.h"
 
 namespace holdfast::store {
 namespace {
 
 HF_NOT_YET("A3: segments, frames and slot files in parts for providers with a small maximal value");
-
-// Takes one table's nodes and packs them into segments.
-class SegmentSink : public tree::NodeSink {
- public:
-  SegmentSink(const SaveInput& input, Manifest& manifest, const Table& table, const seal::DomainKeys& keys)
-      : input_(input), manifest_(manifest), table_(table), keys_(keys), builder_(table.id) {}
-
-  tree::NodeRef Emit(tree::EncodedNode node) override {
-    if (builder_.empty()) number_ = manifest_.next_segment++;
-    tree::NodeRef ref;
-    ref.address = seal::NodeAddress(keys_, node.canonical);
-    ref.birth = input_.point.position.index;
-    seal::Extent at = builder_.Add(ref.address, node.canonical, node.hints);
-    ref.hint = {number_, at.offset, at.length};
-    live_ += at.length;
-    if (builder_.size_bytes() < input_.placement.segment_bytes) return ref;
-    if (status_) {
-      status_ = Flush();
-    } else {
-      builder_ = seal::SegmentBuilder(table_.id);  // the fold runs to its end; nothing of it will be used
-    }
-    return ref;
-  }
-
-  void Dead(const tree::NodeRef& ref) override {
-    if (ref.hint.segment == number_ && !builder_.empty()) {
-      live_ -= ref.hint.length;
-      return;
-    }
-    auto it = manifest_.segments.find(ref.hint.segment);
-    // A forged hint that passed the AEAD would be our own bug; a wrong sum must not wrap round.
-    if (it != manifest_.segments.end())
-      it->second.live_bytes -= std::min<uint64_t>(it->second.live_bytes, ref.hint.length);
-  }
-
-  Status Finish() {
-    if (status_ && !builder_.empty()) status_ = Flush();
-    return status_;
-  }
-
- private:
-  Status Flush() {
-    Segment s;
-    s.number = number_;
-    StoreBig64(s.id.bytes.data(), manifest_.save.value);
-    input_.random.Fill({s.id.bytes.data() + 8, 8});
-    s.table = table_.id;
-    s.epoch = table_.epoch;
-    s.born = manifest_.save;
-    std::string name = SegmentName(s.id);
-    seal::SegmentBuilder::Sealed sealed =
-        builder_.Finish(keys_, s.epoch, input_.secrets.store, name, input_.random);
-    s.salt = sealed.header.salt;
-    s.h = sealed.header.h;
-    s.sha256 = sealed.sha256;
-    s.size = sealed.bytes.size();
-    s.live_bytes = live_;
-    live_ = 0;
-    input_.leftovers.push_back(name);
-    HF_TRY_VOID(input_.storage.PutIfAbsent(name, sealed.bytes));
-    manifest_.segments.emplace(s.number, s);
-    return Ok();
-  }
-
-  const SaveInput& input_;
-  Manifest& manifest_;
-  const Table& table_;
-  const seal::DomainKeys& keys_;
-  seal::SegmentBuilder builder_;
-  uint32_t number_ = 0;
-  uint64_t live_ = 0;
-  Status status_;
-};
 
 // Moves what is live out of victim segments (D5). Addresses do not change: only places do, and the parents
 // that name them are sealed again.
@@ -192,12 +119,77 @@ std::set<uint32_t> ChooseVictims(const Manifest& manifest, const Placement& plac
   return victims;
 }
 
-Status FoldTable(const SaveInput& input, VersionNodes& nodes, SegmentSink& sink, Table& table) {
-  std::unique_ptr<tree::ChangeSource> changes = input.point.changes->Changes(table.id);
-  tree::Fold fold(table.descriptor, table.root, input.point.position.index, *changes, sink);
-  HF_TRY(table.root, Drive(nodes, [&] { return fold.Run(nodes); }));
-  return sink.Finish();
-}
+// Fewer changes than that are folded faster than threads are started.
+constexpr size_t kRowsForWorkers = 10'000;
+constexpr size_t kPartsPerWorker = 16;  // so that all are busy to the end
+
+// One table's changes into its tree.
+class TableFold {
+ public:
+  TableFold(const SaveInput& input, Manifest& manifest, Table& table, const seal::DomainKeys& keys)
+      : input_(input), manifest_(manifest), table_(table), overlay_(*input.point.changes) {
+    bool many = overlay_.rows(table.id) >= kRowsForWorkers && !table.root.empty;
+    size_t workers = many ? input.workers.count() : 1;
+    uint32_t first = manifest.next_segment;
+    for (size_t w = 0; w < workers; ++w) {
+      nodes_.push_back(input.nodes.Of(input.storage, input.point.base));
+      sinks_.push_back(std::make_unique<SegmentSink>(
+          input, manifest.save, table, keys,
+          SegmentSink::Numbers{first + static_cast<uint32_t>(w), static_cast<uint32_t>(workers)}));
+    }
+  }
+  Status Run() {
+    Status done = Fold();
+    for (auto& sink : sinks_) {
+      if (done) done = sink->Finish();
+    }
+    for (auto& sink : sinks_) sink->MergeInto(manifest_);
+    return done;
+  }
+
+ private:
+  Status Fold() {
+    std::unique_ptr<tree::ChangeSource> changes = overlay_.Changes(table_.id);
+    tree::Fold fold(table_.descriptor, table_.root, input_.point.position.index, *changes, *sinks_[0]);
+    if (sinks_.size() > 1) HF_TRY_VOID(FoldParts(fold));
+    HF_TRY(table_.root, Drive(*nodes_[0], [&] { return fold.Run(*nodes_[0]); }));
+    return Ok();
+  }
+
+  Status FoldParts(tree::Fold& whole) {
+    HF_TRY(std::vector<tree::FoldPlace> places, Drive(*nodes_[0], [&] {
+             return tree::PlacesOf(table_.root, kPartsPerWorker * sinks_.size(), *nodes_[0]);
+           }));
+    struct Job {
+      std::unique_ptr<tree::ChangeSource> changes;
+      std::optional<tree::PartFold> part;
+      Status status;
+    };
+    std::vector<Job> jobs(places.size());
+    input_.workers.Run(places.size(), [&](size_t worker, size_t i) {
+      Job& job = jobs[i];
+      const tree::FoldPlace& p = places[i];
+      std::optional<ByteView> until;
+      if (p.until) until = AsBytes(*p.until);
+      job.changes = overlay_.Changes(table_.id, AsBytes(p.from), until);
+      job.part.emplace(table_.descriptor, p, input_.point.position.index, *job.changes, *sinks_[worker]);
+      auto done = Drive(*nodes_[worker], [&] { return job.part->Run(*nodes_[worker]); });
+      if (!done) job.status = done.error();
+    });
+    for (Job& job : jobs) {
+      HF_TRY_VOID(job.status);
+      whole.Take(*job.part);
+    }
+    return Ok();
+  }
+
+  const SaveInput& input_;
+  Manifest& manifest_;
+  Table& table_;
+  const tree::Overlay& overlay_;
+  std::vector<std::unique_ptr<NodeAccess>> nodes_;  // by worker
+  std::vector<std::unique_ptr<SegmentSink>> sinks_;
+};
 
 void CondemnTables(Manifest& manifest) {  // what a dropped table left: all of it is dead
   for (auto& [number, s] : manifest.segments) {
@@ -219,10 +211,13 @@ Status CleanTables(const SaveInput& input, Manifest& manifest, const seal::Keyri
     auto it = manifest.root.tables.find(id);
     if (it == manifest.root.tables.end() || it->second.root.empty) continue;
     Table& table = it->second;
-    SegmentSink sink(input, manifest, table, now->keys.at(id));
+    SegmentSink sink(input, manifest.save, table, now->keys.at(id), {manifest.next_segment, 1});
     Cleaner cleaner(nodes, sink, victims);
-    HF_TRY(table.root.ref, cleaner.CleanRoot(table.root.ref));
-    HF_TRY_VOID(sink.Finish());
+    auto moved = cleaner.CleanRoot(table.root.ref);
+    Status finished = sink.Finish();
+    sink.MergeInto(manifest);
+    HF_TRY(table.root.ref, std::move(moved));
+    HF_TRY_VOID(finished);
   }
   return Ok();
 }
@@ -273,13 +268,11 @@ Result<VersionPtr> RunSave(const SaveInput& input) {
   seal::Keyring keyring = input.point.keyring.Clone();
   HF_TRY_VOID(DropLeftovers(input, m.save));
 
-  VersionNodes nodes(input.storage, input.point.base, input.cache);
   for (auto& [id, table] : m.root.tables) {
     auto base = before.root.tables.find(id);
     table.root = base == before.root.tables.end() ? tree::Root{} : base->second.root;
     HF_TRY(seal::DomainKeys keys, keyring.TableKeys(id, table.epoch, table.descriptor.Encode()));
-    SegmentSink sink(input, m, table, keys);
-    HF_TRY_VOID(FoldTable(input, nodes, sink, table));
+    HF_TRY_VOID(TableFold(input, m, table, keys).Run());
   }
   CondemnTables(m);
   HF_TRY_VOID(CleanTables(input, m, keyring));

@@ -4,15 +4,18 @@
 //   overlay at save point ──fold──> nodes ──pack──> segments ──barrier──┐
 //   deletes <── anchor <──barrier── slot (number last) <────────────────┘
 //
-// Blocking; reads nothing but immutable inputs, so it runs beside the applier. Source: rules D1-D3, D5, F1,
-// F2.
+// Blocking; reads nothing but immutable inputs, so it runs beside the applier. Large tables are folded in
+// parts, one key range a job, by as many workers as there are; the result does not depend on that.
+// Source: rules D1-D3, D5, F1, F2.
 #ifndef HOLDFAST_CORE_STORE_SAVE_H_
 #define HOLDFAST_CORE_STORE_SAVE_H_
 
 #include <set>
 
+#include "core/store/nodes.h"
 #include "core/store/slots.h"
 #include "core/store/state.h"
+#include "core/store/workers.h"
 
 namespace holdfast::store {
 
@@ -25,11 +28,34 @@ struct Placement {
   size_t segments_slack = 256;
 };
 
+// Where a save reads nodes, and who may want the ones that it makes. Thread-safe.
+class SaveNodes {
+ public:
+  virtual ~SaveNodes() = default;
+  // For one thread. The storage outlives it.
+  virtual std::unique_ptr<NodeAccess> Of(seam::Storage& storage, const VersionPtr& version) = 0;
+  // A node that will lie there if the save succeeds. After one that failed, the same place may get another.
+  virtual void Keep(const tree::Hint& hint, const tree::EncodedNode& node) { (void)hint, (void)node; }
+};
+
+// A cache of the caller's, read by one thread at a time; keeps nothing of what is made.
+class CacheNodes : public SaveNodes {
+ public:
+  explicit CacheNodes(NodeCache& cache) : cache_(cache) {}
+  std::unique_ptr<NodeAccess> Of(seam::Storage& storage, const VersionPtr& version) override {
+    return std::make_unique<VersionNodes>(storage, version, cache_);
+  }
+
+ private:
+  NodeCache& cache_;
+};
+
 struct SaveInput {
   seam::Storage& storage;
   const Secrets& secrets;
   crypto::Random& random;
-  NodeCache& cache;  // for nodes that the fold must read; used by this call alone
+  SaveNodes& nodes;
+  Workers& workers;
   const SavePoint& point;
   journal::FramePosition frame;         // that holds the save point's entry
   const std::set<uint32_t>& deleted;    // segments whose delete is confirmed

@@ -5,12 +5,17 @@
 //                                                            ^ cut off at the front, in key order
 //   level l:       prev (a finished neighbour)  |  held (being filled)
 //
-// `prev` is kept back so that an underfull `held` can join it without reading what was just written. Every
-// step first finds the nodes it needs and only then changes anything, so it can be repeated after a Need.
+// `prev` is kept back so that an underfull `held` can join it without reading what was just written. What an
+// inner node that is being visited will consist of is collected in its frame and joins its level when the
+// frame closes: so what lies below one inner node can be folded by itself (PartFold), with the same result.
+// Every step first finds the nodes it needs and only then changes anything, so it can be repeated after a
+// Need.
 #include "core/tree/fold.h"
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <utility>
 
 #include "core/tree/content_internal.h"
 
@@ -25,17 +30,25 @@ using Going = Step<bool>;  // done: go on
 
 }  // namespace
 
-struct Fold::State {
-  State(const Descriptor& d, const Root& b, LogIndex i, ChangeSource& c, NodeSink& s)
+namespace internal {
+
+// What a PartFold leaves: the entries that its node will consist of, not cut yet.
+struct Part {
+  bool changed = false;
+  std::vector<Entry> entries;
+};
+
+struct FoldState {
+  FoldState(const Descriptor& d, const Root& b, LogIndex i, ChangeSource& c, NodeSink& s)
       : descriptor(d), before(b), birth(i), changes(c), sink(s), cut{d} {}
 
-  // An inner node on the way down; its entries go to held of its own level as they are settled.
+  // An inner node on the way down, and what it will consist of.
   struct Frame {
     NodePtr node;
     Entry self;
     std::optional<ByteView> end;  // keys below stop before it
     size_t next = 0;              // child
-    size_t start = 0;             // where its entries begin in held, until something changed
+    Content content{};
     bool changed = false;
   };
   struct Leaf {
@@ -49,12 +62,12 @@ struct Fold::State {
     Content prev, held;
   };
   // Work that comes before anything else; the last one first.
-  enum class Work : uint8_t { kShift, kFlush, kSpill };
+  enum class Work : uint8_t { kShift, kFlush, kSpill, kClose };
   struct Task {
     Work work;
     size_t level;
   };
-  enum class Phase : uint8_t { kStart, kInner, kLeaf, kTop, kDone };
+  enum class Phase : uint8_t { kStart, kPartStart, kInner, kLeaf, kTop, kDone };
 
   const Descriptor& descriptor;
   Root before;
@@ -72,13 +85,24 @@ struct Fold::State {
   size_t top = 0;
   Root result;
   std::optional<Error> failure;
+  bool change_taken = false;  // from the source, once at least
+  // Of a whole fold: what was folded before, by the place of its node.
+  std::map<Hint, Part> parts;
+  // Of a part: its node, and what becomes of it.
+  std::optional<FoldPlace> place;
+  Part part;
+  Content closing;  // of a frame that ended, on its way to its level
 
+  Going Run(NodeSource& nodes);
   Going StepOnce();
   Going Start();
+  Going StartPart();
   Going RunTask();
   Going InnerStep();
   Going EnterChild(Frame& f, size_t level);
   Going PassChild(Frame& f, size_t level);
+  Going EnterPart(Frame& f, size_t level, Part& done);
+  void CloseFrame(size_t level, Content&& content);
   Going CloseInner(Frame& f);
   Going LeafStep();
   void CloseLeaf();
@@ -91,6 +115,11 @@ struct Fold::State {
   Going Move(Entry& e);
   size_t BeginContent(size_t level);
   void PushUp(size_t level, Entry e);
+  // Where entries of this level are collected now: the frame that is open there, else the level itself.
+  Content& Collecting(size_t level);
+  bool FrameOpen(size_t level) const {
+    return !path.empty() && level <= path[0].node->level() && path[0].node->level() - level < path.size();
+  }
   Going AppendOld(const Entry& e, size_t level, const std::optional<ByteView>& end, Content& to);
 
   static Status Fits(const Node& node, size_t level, const std::string& from,
@@ -112,27 +141,24 @@ struct Fold::State {
   }
 };
 
-Fold::Fold(const Descriptor& descriptor, const Root& before, LogIndex birth, ChangeSource& changes,
-           NodeSink& sink)
-    : s_(std::make_unique<State>(descriptor, before, birth, changes, sink)) {}
-Fold::~Fold() = default;
-
-Step<Root> Fold::Run(NodeSource& source) {
-  s_->source = &source;
-  while (s_->phase != State::Phase::kDone) {
-    if (s_->failure) return *s_->failure;
-    Going g = s_->StepOnce();
-    if (g.needs()) return Need{g.need()};
-    if (g.failed()) s_->failure = g.error();
+Going FoldState::Run(NodeSource& nodes) {
+  source = &nodes;
+  while (phase != Phase::kDone) {
+    if (failure) return *failure;
+    Going g = StepOnce();
+    if (g.needs()) return g;
+    if (g.failed()) failure = g.error();
   }
-  return s_->result;
+  return true;
 }
 
-Going Fold::State::StepOnce() {
+Going FoldState::StepOnce() {
   if (!tasks.empty()) return RunTask();
   switch (phase) {
     case Phase::kStart:
       return Start();
+    case Phase::kPartStart:
+      return StartPart();
     case Phase::kInner:
       return InnerStep();
     case Phase::kLeaf:
@@ -147,8 +173,8 @@ Going Fold::State::StepOnce() {
 
 // ---- The way down
 
-Going Fold::State::Start() {
-  if (!change) change = changes.Next();
+Going FoldState::Start() {
+  if (!std::exchange(change_taken, true)) change = changes.Next();
   if (!change) {
     result = before;
     phase = Phase::kDone;
@@ -174,10 +200,27 @@ Going Fold::State::Start() {
   return true;
 }
 
+Going FoldState::StartPart() {
+  if (!std::exchange(change_taken, true)) change = changes.Next();
+  if (!change) {
+    phase = Phase::kDone;
+    return true;
+  }
+  Entry self{.separator = place->from, .ref = place->ref, .rows = place->rows, .wraps = 0, .untouched = true};
+  NodePtr node = source->Find(self.ref);
+  if (node == nullptr) return Need{self.ref};
+  std::optional<ByteView> end;
+  if (place->until) end = AsBytes(*place->until);
+  if (Status fits = Fits(*node, place->level, self.separator, end); !fits) return fits.error();
+  path.push_back(Frame{.node = std::move(node), .self = std::move(self), .end = end});
+  phase = Phase::kInner;
+  return true;
+}
+
 // What a node shows by itself was checked when it was decoded; here, that it stands where its parent says: a
 // node with keys outside its range would break the order of what we write.
-Status Fold::State::Fits(const Node& node, size_t level, const std::string& from,
-                         const std::optional<ByteView>& end) {
+Status FoldState::Fits(const Node& node, size_t level, const std::string& from,
+                       const std::optional<ByteView>& end) {
   if (node.type() != (level == 0 ? NodeType::kLeaf : NodeType::kInner) || node.level() != level) {
     return Code::kMalformed;
   }
@@ -190,7 +233,7 @@ Status Fold::State::Fits(const Node& node, size_t level, const std::string& from
   return Ok();
 }
 
-Entry Fold::State::EntryOf(const Node& node, size_t i, const std::string& first) const {
+Entry FoldState::EntryOf(const Node& node, size_t i, const std::string& first) const {
   return {.separator = i == 0 ? first : ToText(node.key(i)),
           .ref = Forwarded(node.child(i)),
           .rows = node.rows(i),
@@ -198,7 +241,7 @@ Entry Fold::State::EntryOf(const Node& node, size_t i, const std::string& first)
           .untouched = true};
 }
 
-Going Fold::State::InnerStep() {
+Going FoldState::InnerStep() {
   Frame& f = path.back();
   size_t level = f.node->level() - 1u;  // the children's
   if (f.next == f.node->count()) return CloseInner(f);
@@ -208,7 +251,7 @@ Going Fold::State::InnerStep() {
 }
 
 // A child without changes: kept by reference, unless an underfull neighbour to its left needs its rows.
-Going Fold::State::PassChild(Frame& f, size_t level) {
+Going FoldState::PassChild(Frame& f, size_t level) {
   Level& l = levels[level];
   Entry e = EntryOf(*f.node, f.next, f.self.separator);
   if (!l.held.empty() && cut.Underfull(l.held, level)) {
@@ -225,34 +268,56 @@ Going Fold::State::PassChild(Frame& f, size_t level) {
     return true;
   }
   ++f.next;
-  Content& up = levels[level + 1].held;
-  up.entries.push_back(std::move(e));
-  if (f.changed && cut.Oversize(up, level + 1)) tasks.push_back({Work::kSpill, level + 1});
+  f.content.entries.push_back(std::move(e));
   return true;
 }
 
-Going Fold::State::EnterChild(Frame& f, size_t level) {
+// Its changes are used up; what it will consist of is there already.
+Going FoldState::EnterPart(Frame& f, size_t level, Part& done) {
+  if (f.next + 1 < f.node->count()) {
+    changes.SkipTo(f.node->key(f.next + 1));
+  } else if (f.end) {
+    changes.SkipTo(*f.end);
+  } else {
+    changes.SkipAll();
+  }
+  change = changes.Next();
+  if (!done.changed) return true;  // passed by, next
   Entry e = EntryOf(*f.node, f.next, f.self.separator);
+  ++f.next;
+  f.changed = true;
+  sink.Dead(e.ref);
+  Content content;
+  content.entries = std::move(done.entries);
+  CloseFrame(level, std::move(content));
+  return true;
+}
+
+Going FoldState::EnterChild(Frame& f, size_t level) {
+  Entry e = EntryOf(*f.node, f.next, f.self.separator);
+  if (!parts.empty()) {
+    if (auto done = parts.find(f.node->child(f.next).hint); done != parts.end())
+      return EnterPart(f, level, done->second);
+  }
   NodePtr found = source->Find(e.ref);
   if (found == nullptr) return Need{e.ref};
   std::optional<ByteView> end = f.end;
   if (f.next + 1 < f.node->count()) end = f.node->key(f.next + 1);
   if (Status fits = Fits(*found, level, e.separator, end); !fits) return fits.error();
   ++f.next;
-  size_t start = BeginContent(level);
   if (level == 0) {
+    size_t start = BeginContent(level);
     leaf = Leaf{.node = std::move(found), .self = std::move(e), .end = end, .row = 0, .start = start};
     phase = Phase::kLeaf;
   } else {
-    path.push_back(
-        Frame{.node = std::move(found), .self = std::move(e), .end = end, .next = 0, .start = start});
+    path.push_back(Frame{.node = std::move(found), .self = std::move(e), .end = end});
   }
   return true;
 }
 
 // Content of a touched node is about to go to held. What is there steps back, unless it is underfull: then
 // both join.
-size_t Fold::State::BeginContent(size_t level) {
+size_t FoldState::BeginContent(size_t level) {
   size_t start = levels[level].held.count(level);
   if (start == 0 || cut.Underfull(levels[level].held, level)) return start;
   tasks.push_back({Work::kShift, level});
@@ -261,7 +326,7 @@ size_t Fold::State::BeginContent(size_t level) {
 
 // ---- Rows
 
-Going Fold::State::LeafStep() {
+Going FoldState::LeafStep() {
   Content& held = levels[0].held;
   if (leaf.start == 0 && held.empty()) held.rows.separator = leaf.self.separator;
   size_t count = leaf.node ? leaf.node->count() : 0;
@@ -298,7 +363,7 @@ Going Fold::State::LeafStep() {
   return true;
 }
 
-void Fold::State::CloseLeaf() {
+void FoldState::CloseLeaf() {
   phase = path.empty() ? Phase::kTop : Phase::kInner;
   if (!leaf.changed) {
     levels[0].held.rows.Truncate(leaf.start);
@@ -317,7 +382,7 @@ void Fold::State::CloseLeaf() {
   CloseContent(0);
 }
 
-void Fold::State::Put(const ChangeSource::Change& c) {
+void FoldState::Put(const ChangeSource::Change& c) {
   HF_CHECK(!c.key.empty() && c.key.size() <= limits::kKeyBytesMax &&
            c.value.size() <= limits::kValueBytesMax);
   internal::Rows& rows = levels[0].held.rows;
@@ -337,7 +402,7 @@ void Fold::State::Put(const ChangeSource::Change& c) {
   rows.AppendBlob(c.key, c.value.size(), Emit(EncodeChunkList(chunks)));
 }
 
-Going Fold::State::KillBlob(const StoredValue& value) {
+Going FoldState::KillBlob(const StoredValue& value) {
   if (!value.is_blob) return true;
   NodeRef ref = Forwarded(value.blob);
   if (value.length > limits::kBlobChunkBytes) {
@@ -345,7 +410,10 @@ Going Fold::State::KillBlob(const StoredValue& value) {
     if (list == nullptr) return Need{ref};
     size_t chunks = (value.length + limits::kBlobChunkBytes - 1) / limits::kBlobChunkBytes;
     if (list->type() != NodeType::kChunkList || list->count() != chunks) return Code::kMalformed;
-    for (const NodeRef& chunk : list->References()) sink.Dead(Forwarded(chunk));
+    for (NodeRef chunk : list->References()) {
+      chunk.birth = ref.birth;  // they were made together
+      sink.Dead(Forwarded(chunk));
+    }
   }
   sink.Dead(ref);
   return true;
@@ -354,7 +422,7 @@ Going Fold::State::KillBlob(const StoredValue& value) {
 // ---- The way up
 
 // Held holds all of a node's new content.
-void Fold::State::CloseContent(size_t level) {
+void FoldState::CloseContent(size_t level) {
   Level& l = levels[level];
   if (!path.empty()) path.back().changed = true;
   if (!l.held.empty() && !l.prev.empty() && cut.Underfull(l.held, level)) {
@@ -368,12 +436,22 @@ void Fold::State::CloseContent(size_t level) {
   }
 }
 
-Going Fold::State::CloseInner(Frame& f) {
+// The content of a frame joins its level, as rows of a leaf do one by one.
+void FoldState::CloseFrame(size_t level, Content&& content) {
+  closing = std::move(content);
+  tasks.push_back({Work::kClose, level});
+  BeginContent(level);  // its task comes first
+}
+
+Content& FoldState::Collecting(size_t level) {
+  return FrameOpen(level) ? path[path[0].node->level() - level].content : levels[level].held;
+}
+
+Going FoldState::CloseInner(Frame& f) {
   size_t own = f.node->level();
   Level& below = levels[own - 1u];
-  std::vector<Entry>& entries = levels[own].held.entries;
+  std::vector<Entry>& entries = f.content.entries;
   if (!f.changed) {
-    entries.resize(f.start);
     path.pop_back();
     if (path.empty()) {
       result = before;
@@ -400,14 +478,20 @@ Going Fold::State::CloseInner(Frame& f) {
     tasks.push_back({Work::kFlush, own - 1u});
     return true;
   }
+  Content content = std::move(f.content);
+  if (place && path.size() == 1) {
+    part = {true, std::move(content.entries)};
+    phase = Phase::kDone;
+    return true;
+  }
   sink.Dead(f.self.ref);
   path.pop_back();
-  CloseContent(own);
+  CloseFrame(own, std::move(content));
   return true;
 }
 
 // Reads an old node and takes its content over.
-Going Fold::State::AppendOld(const Entry& e, size_t level, const std::optional<ByteView>& end, Content& to) {
+Going FoldState::AppendOld(const Entry& e, size_t level, const std::optional<ByteView>& end, Content& to) {
   NodePtr found = source->Find(e.ref);
   if (found == nullptr) return Need{e.ref};
   if (Status fits = Fits(*found, level, e.separator, end); !fits) return fits.error();
@@ -421,9 +505,15 @@ Going Fold::State::AppendOld(const Entry& e, size_t level, const std::optional<B
   return true;
 }
 
-Going Fold::State::RunTask() {
+Going FoldState::RunTask() {
   Task t = tasks.back();
   Level& l = levels[t.level];
+  if (t.work == Work::kClose) {
+    tasks.pop_back();
+    l.held.Append(closing);
+    CloseContent(t.level);
+    return true;
+  }
   if (t.work != Work::kSpill || cut.Oversize(l.held, t.level)) {
     if (!l.prev.empty()) return CutOne(t.level, l.prev, cut.FirstEven(l.prev, t.level));
     if (t.work == Work::kSpill) return CutOne(t.level, l.held, cut.FirstFull(l.held, t.level));
@@ -436,7 +526,7 @@ Going Fold::State::RunTask() {
 }
 
 // Makes a node of the first n rows or entries and hands it to the level above.
-Going Fold::State::CutOne(size_t level, Content& c, size_t n) {
+Going FoldState::CutOne(size_t level, Content& c, size_t n) {
   if (level + 1 >= limits::kTreeLevelsMax) return Code::kMalformed;
   Entry up;
   if (level == 0) {
@@ -467,15 +557,14 @@ Going Fold::State::CutOne(size_t level, Content& c, size_t n) {
   return true;
 }
 
-void Fold::State::PushUp(size_t level, Entry e) {
-  Content& held = levels[level].held;
-  held.entries.push_back(std::move(e));
-  if (cut.Oversize(held, level)) tasks.push_back({Work::kSpill, level});
+void FoldState::PushUp(size_t level, Entry e) {
+  Collecting(level).entries.push_back(std::move(e));
+  if (!FrameOpen(level) && cut.Oversize(levels[level].held, level)) tasks.push_back({Work::kSpill, level});
 }
 
 // The entry of a node of `level` becomes final: an old child leaves its place if that is to be emptied, and
 // inner nodes with one child are made.
-Going Fold::State::Settle(Entry& e, size_t level) {
+Going FoldState::Settle(Entry& e, size_t level) {
   if (e.untouched && sink.ShouldMove(e.ref.hint)) {
     Going g = Move(e);
     if (!g.done()) return g;
@@ -488,7 +577,7 @@ Going Fold::State::Settle(Entry& e, size_t level) {
 }
 
 // Writes an old node again as it is. Its address and birth stay, so the members' roots do.
-Going Fold::State::Move(Entry& e) {
+Going FoldState::Move(Entry& e) {
   NodePtr node = source->Find(e.ref);
   if (node == nullptr) return Need{e.ref};
   EncodedNode again{ToBytes(node->canonical()), {}};
@@ -507,7 +596,7 @@ Going Fold::State::Move(Entry& e) {
   return true;
 }
 
-Going Fold::State::TopStep() {
+Going FoldState::TopStep() {
   Level& l = levels[top];
   bool above = std::any_of(levels.begin() + static_cast<ptrdiff_t>(top) + 1, levels.end(),
                            [](const Level& x) { return !x.prev.empty() || !x.held.empty(); });
@@ -527,7 +616,7 @@ Going Fold::State::TopStep() {
 }
 
 // One node is left: it is the root, unless it has one child itself.
-Going Fold::State::Collapse(Entry e, size_t level) {
+Going FoldState::Collapse(Entry e, size_t level) {
   level -= e.wraps;
   e.wraps = 0;
   if (level > 0 && e.untouched) {
@@ -545,6 +634,72 @@ Going Fold::State::Collapse(Entry e, size_t level) {
   result = Root{.empty = false, .ref = e.ref, .rows = e.rows};
   phase = Phase::kDone;
   return true;
+}
+
+}  // namespace internal
+
+using internal::FoldState;
+
+Fold::Fold(const Descriptor& descriptor, const Root& before, LogIndex birth, ChangeSource& changes,
+           NodeSink& sink)
+    : s_(std::make_unique<FoldState>(descriptor, before, birth, changes, sink)) {}
+Fold::~Fold() = default;
+
+void Fold::Take(PartFold& part) {
+  HF_CHECK(s_->phase == FoldState::Phase::kStart && part.s_->phase == FoldState::Phase::kDone);
+  s_->parts.emplace(part.s_->place->ref.hint, std::move(part.s_->part));
+}
+
+Step<Root> Fold::Run(NodeSource& source) {
+  Going g = s_->Run(source);
+  if (g.needs()) return Need{g.need()};
+  if (g.failed()) return g.error();
+  return s_->result;
+}
+
+PartFold::PartFold(const Descriptor& descriptor, FoldPlace place, LogIndex birth, ChangeSource& changes,
+                   NodeSink& sink)
+    : s_(std::make_unique<FoldState>(descriptor, Root{}, birth, changes, sink)) {
+  s_->place = std::move(place);
+  s_->phase = FoldState::Phase::kPartStart;
+}
+PartFold::~PartFold() = default;
+PartFold::PartFold(PartFold&&) noexcept = default;
+
+Step<bool> PartFold::Run(NodeSource& source) {
+  Going g = s_->Run(source);
+  if (g.done()) return s_->part.changed;
+  return g;
+}
+
+Step<std::vector<FoldPlace>> PlacesOf(const Root& root, size_t enough, NodeSource& source) {
+  using Places = std::vector<FoldPlace>;
+  if (root.empty) return Places();
+  NodePtr top = source.Find(root.ref);
+  if (top == nullptr) return Need{root.ref};
+  if (top->type() != NodeType::kInner) return Places();
+  Places places{{.ref = root.ref, .from = {}, .until = {}, .rows = root.rows, .level = top->level()}};
+  while (places.size() < enough && places.front().level > 1) {
+    Places below;
+    for (const FoldPlace& p : places) {
+      NodePtr node = source.Find(p.ref);
+      if (node == nullptr) return Need{p.ref};
+      if (node->type() != NodeType::kInner || node->level() != p.level) return Code::kMalformed;
+      for (size_t i = 0; i < node->count(); ++i) {
+        NodeRef ref = node->child(i);
+        FoldPlace child{.ref = ref,
+                        .from = i == 0 ? p.from : ToText(node->key(i)),
+                        .until = p.until,
+                        .rows = node->rows(i),
+                        .level = static_cast<uint8_t>(p.level - 1)};
+        if (i + 1 < node->count()) child.until = ToText(node->key(i + 1));
+        below.push_back(std::move(child));
+      }
+    }
+    places = std::move(below);
+  }
+  if (places.size() == 1) places.clear();
+  return places;
 }
 
 }  // namespace holdfast::tree

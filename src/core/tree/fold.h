@@ -13,6 +13,9 @@
 #ifndef HOLDFAST_CORE_TREE_FOLD_H_
 #define HOLDFAST_CORE_TREE_FOLD_H_
 
+#include <string>
+#include <vector>
+
 #include "core/tree/descriptor.h"
 #include "core/tree/source.h"
 
@@ -28,6 +31,42 @@ class ChangeSource {
   };
   virtual ~ChangeSource() = default;
   virtual std::optional<Change> Next() = 0;
+  // The next change is the first at or above the key, and not one that was given already.
+  virtual void SkipTo(ByteView key) = 0;
+  virtual void SkipAll() = 0;  // there is no next one
+};
+
+namespace internal {
+struct FoldState;
+}
+
+// An inner node whose part of the tree can be folded by itself.
+struct FoldPlace {
+  NodeRef ref;
+  std::string from;                  // keys below are at or above it,
+  std::optional<std::string> until;  // and below this one, if there is one
+  uint64_t rows = 0;
+  uint8_t level = 0;
+};
+
+// The inner nodes of the first level, from the root down, that has at least `enough` of them, or of the last
+// level above the leaves; none where that is the root alone. In key order.
+Step<std::vector<FoldPlace>> PlacesOf(const Root& root, size_t enough, NodeSource& source);
+
+// The fold of one place. Several of one tree may run at a time, each with sources and a sink of its own.
+class PartFold {
+ public:
+  // `changes`: those of the place's keys and no others. The references outlive it.
+  PartFold(const Descriptor& descriptor, FoldPlace place, LogIndex birth, ChangeSource& changes,
+           NodeSink& sink);
+  PartFold(PartFold&&) noexcept;
+  ~PartFold();
+  // Done: whether anything changed. Reads nothing where there are no changes. Errors as Fold.
+  Step<bool> Run(NodeSource& source);
+
+ private:
+  friend class Fold;
+  std::unique_ptr<internal::FoldState> s_;
 };
 
 class Fold {
@@ -36,13 +75,15 @@ class Fold {
   Fold(const Descriptor& descriptor, const Root& before, LogIndex birth, ChangeSource& changes,
        NodeSink& sink);
   ~Fold();
+  // Before Run: a part that is done, of this tree, with this birth. The result is the one without it.
+  void Take(PartFold& part);
   // Need: fetch and call again. Done: the new root. Failed: kMalformed (a forged tree), nothing usable was
-  // made. Memory: O(depth x node size) beyond what the source holds, however many changes there are.
+  // made. Memory beyond what the source holds: O(depth x node size), and about 100 bytes for each node that
+  // becomes a child of one inner node while that one is open.
   Step<Root> Run(NodeSource& source);
 
  private:
-  struct State;
-  std::unique_ptr<State> s_;
+  std::unique_ptr<internal::FoldState> s_;
 };
 
 }  // namespace holdfast::tree

@@ -334,5 +334,44 @@ TEST(Fold, RefusesAChildOfTheWrongLevel) {
   EXPECT_EQ(t.Apply({{Numbered(1), "w"}}), Code::kMalformed);
 }
 
+TEST(Fold, InPartsReachesTheSameRootAsAtOnce) {
+  size_t parted = 0;
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    crypto::SeededRandom random(seed);
+    uint16_t leaf = static_cast<uint16_t>(4 + random.Below(10)),
+             inner = static_cast<uint16_t>(4 + random.Below(8));
+    Table whole(leaf, inner);
+    Oracle oracle;
+    uint64_t space = 200 + random.Below(3000);
+    for (int round = 0; round < 8; ++round) {
+      // Many, few, none that change anything, and such that empty whole ranges.
+      List list = RandomChanges(random, round == 0 ? space : 1 + random.Below(space), space,
+                                static_cast<unsigned>(random.Below(100)), 300);
+      if (round % 3 == 2) {
+        for (const auto& [k, v] : oracle) {
+          if (k > "k3" && k < "k7") list[k] = std::nullopt;
+        }
+      }
+      if (round == 5) {
+        list.clear();
+        for (const auto& [k, v] : oracle) list[k] = v;
+      }
+      ApplyTo(oracle, list);
+      Table parts = whole;
+      size_t enough = 2 + random.Below(60);
+      auto places = Finish(parts.nodes, [&] { return PlacesOf(parts.root, enough, parts.nodes); });
+      ASSERT_TRUE(places.done());
+      parted += places.value().size();
+      ASSERT_EQ(parts.ApplyInParts(list, enough), Code{});
+      ASSERT_EQ(whole.Apply(list), Code{});
+      ASSERT_EQ(whole.root.empty, parts.root.empty) << "seed " << seed << " round " << round;
+      ASSERT_EQ(whole.root.ref.address, parts.root.ref.address) << "seed " << seed << " round " << round;
+      ASSERT_EQ(Shape(parts).Check().rows, oracle);
+      if (random.Below(2) == 0) whole = parts;
+    }
+  }
+  EXPECT_GT(parted, 1000u);
+}
+
 }  // namespace
 }  // namespace holdfast::tree

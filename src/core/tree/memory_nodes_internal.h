@@ -143,6 +143,11 @@ class ListChanges : public ChangeSource {
     ++at_;
     return c;
   }
+  void SkipTo(ByteView key) override {
+    auto there = list_.lower_bound(ToText(key));
+    while (at_ != there && (there == list_.end() || at_->first < there->first)) ++at_;
+  }
+  void SkipAll() override { at_ = list_.end(); }
 
  private:
   const List& list_;

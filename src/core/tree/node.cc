@@ -4,6 +4,7 @@
 
 #include "base/codec.h"
 #include "base/limits.h"
+#include "core/tree/key_head_internal.h"
 
 namespace holdfast::tree {
 namespace {
@@ -19,13 +20,6 @@ constexpr size_t kChunksMax = limits::kValueBytesMax / limits::kBlobChunkBytes;
 // leaves.
 static_assert(kHeadBytes + limits::kOrderMax * (2 + limits::kKeyBytesMax + kChildBytes) <=
               limits::kNodeBytesMax);
-
-uint64_t Head(ByteView k) {
-  if (k.size() >= 8) return LoadBig64(k.data());
-  uint64_t v = 0;
-  for (size_t i = 0; i < k.size(); ++i) v |= static_cast<uint64_t>(k[i]) << (56 - 8 * i);
-  return v;
-}
 
 // Keys of a node in the order in which they lie there: strictly ascending, lengths in bounds.
 class KeyCheck {
@@ -54,7 +48,7 @@ bool ReadLeaf(Reader& r, Node::Parts& p) {
   KeyCheck keys;
   for (size_t i = 0; i < p.count; ++i) {
     ByteView key = r.Blob16(limits::kKeyBytesMax);
-    uint64_t head = Head(key);
+    uint64_t head = KeyHead(key);
     if (key.empty() || !keys.Next(key, head)) return false;
     p.block[i] = {head, static_cast<uint32_t>(r.position() - key.size()), static_cast<uint16_t>(key.size()),
                   p.references};
@@ -80,7 +74,7 @@ bool ReadInner(Reader& r, Node::Parts& p) {
   KeyCheck keys;
   for (size_t i = 0; i < p.count; ++i) {
     ByteView key = r.Blob16(limits::kKeyBytesMax);
-    uint64_t head = Head(key);
+    uint64_t head = KeyHead(key);
     if (key.empty() != (i == 0) || !keys.Next(key, head)) return false;
     p.block[i] = {head, static_cast<uint32_t>(r.position() - key.size()), static_cast<uint16_t>(key.size()),
                   static_cast<uint16_t>(i)};
@@ -215,7 +209,7 @@ bool Node::Less(const Slot& slot, uint64_t head, ByteView k) const {
 }
 
 size_t Node::LowerBound(ByteView k) const {
-  uint64_t head = Head(k);
+  uint64_t head = KeyHead(k);
   const Slot* first = p_.block.get();
   return static_cast<size_t>(
       std::partition_point(first, first + p_.slots, [&](const Slot& s) { return Less(s, head, k); }) - first);

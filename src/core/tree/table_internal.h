@@ -29,6 +29,34 @@ struct Table {
     root = done.value();
     return Code{};
   }
+  // The same, with what lies below `enough` inner nodes or more folded by itself first; last ones first,
+  // since any order will do.
+  Code ApplyInParts(const List& list, size_t enough) {
+    auto places = Finish(nodes, [&] { return PlacesOf(root, enough, nodes); });
+    if (places.failed()) return places.error().code();
+    LogIndex birth(++index);
+    std::vector<PartFold> parts;
+    std::vector<List> lists;
+    std::vector<std::unique_ptr<ListChanges>> sources;
+    for (const FoldPlace& p : places.value()) {
+      lists.emplace_back(list.lower_bound(p.from), p.until ? list.lower_bound(*p.until) : list.end());
+    }
+    for (const List& some : lists) sources.push_back(std::make_unique<ListChanges>(some));
+    for (size_t i = 0; i < sources.size(); ++i) {
+      parts.emplace_back(descriptor, std::move(places.value()[i]), birth, *sources[i], nodes);
+    }
+    for (size_t i = parts.size(); i-- > 0;) {
+      auto done = Finish(nodes, [&] { return parts[i].Run(nodes); });
+      if (done.failed()) return done.error().code();
+    }
+    ListChanges changes(list);
+    Fold fold(descriptor, root, birth, changes, nodes);
+    for (PartFold& p : parts) fold.Take(p);
+    auto done = Finish(nodes, [&] { return fold.Run(nodes); });
+    if (done.failed()) return done.error().code();
+    root = done.value();
+    return Code{};
+  }
 };
 
 inline std::string RandomText(crypto::SeededRandom& random, size_t bytes) {

@@ -61,6 +61,10 @@ class Rows : public ChangeSource {
     const Row& r = rows_[at_++];
     return Change{r.key, r.value, false};
   }
+  void SkipTo(ByteView key) override {
+    while (at_ < rows_.size() && Compare(rows_[at_].key, key) < 0) ++at_;
+  }
+  void SkipAll() override { at_ = rows_.size(); }
 
  private:
   const std::vector<Row>& rows_;

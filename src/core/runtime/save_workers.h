@@ -1,0 +1,35 @@
+// What a save has of the running store: its cache of nodes, and threads.
+#ifndef HOLDFAST_CORE_RUNTIME_SAVE_WORKERS_H_
+#define HOLDFAST_CORE_RUNTIME_SAVE_WORKERS_H_
+
+#include "core/runtime/shared_nodes.h"
+#include "core/store/save.h"
+
+namespace holdfast::runtime {
+
+// Reads through the readers' cache, and puts into it what the save makes: readers will ask for that next.
+class KeptNodes : public store::SaveNodes {
+ public:
+  explicit KeptNodes(SharedNodes& nodes) : nodes_(nodes) {}
+  std::unique_ptr<store::NodeAccess> Of(seam::Storage& storage, const store::VersionPtr& version) override;
+  void Keep(const tree::Hint& hint, const tree::EncodedNode& node) override;
+
+ private:
+  SharedNodes& nodes_;
+};
+
+// Threads that live as long as one Run.
+class SaveWorkers : public store::Workers {
+ public:
+  // 0: one for each processor, up to limits::kFoldWorkersMax.
+  explicit SaveWorkers(size_t count);
+  size_t count() const override { return count_; }
+  void Run(size_t n, const Job& job) override;
+
+ private:
+  size_t count_;
+};
+
+}  // namespace holdfast::runtime
+
+#endif  // HOLDFAST_CORE_RUNTIME_SAVE_WORKERS_H_

@@ -1,0 +1,87 @@
+#include "core/store/segment_sink.h"
+
+#include <algorithm>
+
+namespace holdfast::store {
+SegmentSink::SegmentSink(const SaveInput& input, SaveNumber save, const Table& table,
+                         const seal::DomainKeys& keys, Numbers numbers)
+    : input_(input),
+      save_(save),
+      table_(table),
+      keys_(keys),
+      addresses_(keys),
+      builder_(table.id),
+      number_(numbers.first),
+      step_(numbers.step) {}
+
+tree::NodeRef SegmentSink::Emit(tree::EncodedNode node) {
+  tree::NodeRef ref;
+  ref.address = addresses_.Of(node.canonical);
+  ref.birth = input_.point.position.index;
+  seal::Extent at = builder_.Add(ref.address, node.canonical, node.hints);
+  ref.hint = {number_, at.offset, at.length};
+  live_ += at.length;
+  input_.nodes.Keep(ref.hint, node);
+  if (builder_.size_bytes() < input_.placement.segment_bytes) return ref;
+  if (status_) {
+    status_ = Flush();
+  } else {
+    builder_ = seal::SegmentBuilder(table_.id);  // the fold runs to its end; nothing of it will be used
+  }
+  return ref;
+}
+
+// Also of nodes of this fold: their segments are in the manifest when the deaths are taken from it.
+void SegmentSink::Dead(const tree::NodeRef& ref) {
+  if (ref.hint.segment == number_ && !builder_.empty()) {
+    live_ -= ref.hint.length;
+    return;
+  }
+  dead_[ref.hint.segment] += ref.hint.length;
+}
+
+Status SegmentSink::Finish() {
+  if (status_ && !builder_.empty()) status_ = Flush();
+  return status_;
+}
+
+Status SegmentSink::Flush() {
+  Segment s;
+  s.number = number_;
+  number_ += step_;
+  StoreBig64(s.id.bytes.data(), save_.value);
+  input_.random.Fill({s.id.bytes.data() + 8, 8});
+  s.table = table_.id;
+  s.epoch = table_.epoch;
+  s.born = save_;
+  std::string name = SegmentName(s.id);
+  seal::SegmentBuilder::Sealed sealed =
+      builder_.Finish(keys_, s.epoch, input_.secrets.store, name, input_.random);
+  s.salt = sealed.header.salt;
+  s.h = sealed.header.h;
+  s.sha256 = sealed.sha256;
+  s.size = sealed.bytes.size();
+  s.live_bytes = std::exchange(live_, 0);
+  names_.push_back(name);
+  HF_TRY_VOID(input_.storage.PutIfAbsent(name, sealed.bytes));
+  builder_.Reuse(std::move(sealed.bytes));
+  segments_.push_back(s);
+  return Ok();
+}
+
+void SegmentSink::MergeInto(Manifest& manifest) {
+  for (std::string& name : names_) input_.leftovers.push_back(std::move(name));
+  for (Segment& s : segments_) {
+    manifest.next_segment = std::max(manifest.next_segment, s.number + 1);
+    manifest.segments.emplace(s.number, s);
+  }
+  for (const auto& [number, bytes] : dead_) {
+    auto it = manifest.segments.find(number);
+    if (it != manifest.segments.end())
+      it->second.live_bytes -= std::min<uint64_t>(it->second.live_bytes, bytes);
+  }
+  names_.clear();
+  segments_.clear();
+}
+
+}  // namespace holdfast::store

@@ -1,0 +1,51 @@
+// What becomes of the nodes that a fold makes: addressed, packed into segments of their table, sealed, put.
+// Not thread-safe; several may work on one table at a time, each with numbers of its own.
+#ifndef HOLDFAST_CORE_STORE_SEGMENT_SINK_H_
+#define HOLDFAST_CORE_STORE_SEGMENT_SINK_H_
+
+#include <unordered_map>
+
+#include "core/store/save.h"
+
+namespace holdfast::store {
+
+class SegmentSink : public tree::NodeSink {
+ public:
+  // Numbers of its segments: first, first + step, ...
+  struct Numbers {
+    uint32_t first, step;
+  };
+  // All references outlive it. `save`: the one under way.
+  SegmentSink(const SaveInput& input, SaveNumber save, const Table& table, const seal::DomainKeys& keys,
+              Numbers numbers);
+
+  tree::NodeRef Emit(tree::EncodedNode node) override;
+  void Dead(const tree::NodeRef& ref) override;
+  // Puts what is left. Whatever failed since the beginning.
+  Status Finish();
+
+  // Its segments come into the manifest, what died into `deaths`, the names of all it has put, or tried to,
+  // into the leftovers. Once, at the end, also after a failure.
+  void MergeInto(Manifest& manifest);
+
+ private:
+  Status Flush();
+
+  const SaveInput& input_;
+  const SaveNumber save_;
+  const Table& table_;
+  const seal::DomainKeys& keys_;
+  seal::NodeAddresses addresses_;
+  seal::SegmentBuilder builder_;
+  uint32_t number_;
+  const uint32_t step_;
+  uint64_t live_ = 0;
+  std::vector<Segment> segments_;
+  std::vector<std::string> names_;
+  std::unordered_map<uint32_t, uint64_t> dead_;
+  Status status_;
+};
+
+}  // namespace holdfast::store
+
+#endif  // HOLDFAST_CORE_STORE_SEGMENT_SINK_H_
