@@ -286,6 +286,11 @@ def tree_nodes():
     def blob(key, length): return blob16(key) + b"\1" + u64(length) + b"\1" + bytes(32) + u64(3)
     def child(separator, rows): return blob16(separator) + b"\1" + bytes(32) + u64(3) + u64(rows)
     def hint(n): return u32(n) + u32(80) + u32(100)
+    def born(n): return hint(n) + u64(n)
+    def radix_blob(key, length): return blob16(key) + b"\1" + u64(length) + bytes(32) + b"\1" + bytes(32)
+    def radix(digit, prefix, *children):  # (parting, rows)
+        entries = b"".join(bytes([c]) + b"\1" + bytes(32) + u64(rows) + bytes(32) for c, rows in children)
+        return blob16(b"".join(born(i + 1) for i in range(len(children)))) + b"\6\0" + u16(len(children)) + u16(digit) + blob16(prefix) + entries
     keys = [b"a", b"aaaaaaaa", b"aaaaaaaab", b"aaaaaaaac", b"b" * 1024]
     return {
         "leaf_like_keys": node(1, 0, 5, b"".join(inline(k, b"v") for k in keys)),
@@ -293,6 +298,11 @@ def tree_nodes():
         "inner_three": node(2, 2, 3, child(b"", 5) + child(b"m", 6) + child(b"n", 2**63), hint(1) * 3),
         "keys_equal": node(1, 0, 2, inline(b"same", b"") * 2),
         "empty_value": node(1, 0, 1, inline(b"k", b"")),
+        "radix_leaf": node(5, 0, 5, b"".join(inline(k, b"v") for k in keys)),
+        "radix_leaf_of_blobs": node(5, 0, 2, radix_blob(b"k1", 300) + radix_blob(b"k2", 70000), born(1) + born(2)),
+        "radix_key_ends": radix(4, b"ab", (0, 1), (0b1, 20), (0b1100, 5), (0b11, 3)),
+        "radix_lower_nibble": radix(3, b"xP", (0, 9), (0b100, 20), (0b10, 1), (0b1, 300), (0b111, 2)),
+        "radix_root": radix(0, b"", (0, 2**60), (0b11, 30)),
     }
 
 def journal_frames():

@@ -5,6 +5,7 @@
 #include "base/codec.h"
 #include "core/store/segment_sink.h"
 #include "core/tree/fold.h"
+#include "core/tree/patricia_node.h"
 
 namespace holdfast::store {
 namespace {
@@ -21,8 +22,8 @@ class Cleaner {
   enum class Kind { kInner, kLeaf, kChunkList, kChunk };
 
   // The reference to use from now on. A chunk is read only when it moves.
-  Result<tree::NodeRef> Clean(const tree::NodeRef& ref, uint8_t depth, Kind kind) {
-    if (depth > limits::kTreeLevelsMax) return Code::kMalformed;
+  Result<tree::NodeRef> Clean(const tree::NodeRef& ref, size_t depth, Kind kind) {
+    if (depth > tree::patricia::kPathNodesMax + 2) return Code::kMalformed;
     bool move = victims_.contains(ref.hint.segment);
     if (kind == Kind::kChunk && !move) return ref;
     HF_TRY(tree::NodePtr node, Get(ref));
@@ -31,14 +32,12 @@ class Cleaner {
     HF_CHECK(kinds.size() == children.size());
     bool changed = move;
     for (size_t i = 0; i < children.size(); ++i) {
-      HF_TRY(tree::NodeRef cleaned, Clean(children[i], static_cast<uint8_t>(depth + 1), kinds[i]));
+      HF_TRY(tree::NodeRef cleaned, Clean(children[i], depth + 1, kinds[i]));
       if (cleaned.hint != children[i].hint) changed = true;
       children[i].hint = cleaned.hint;
     }
     if (!changed) return ref;
-    tree::EncodedNode text{ToBytes(node->canonical()), {}};
-    Writer w(text.hints);
-    for (const tree::NodeRef& c : children) w.U32(c.hint.segment).U32(c.hint.offset).U32(c.hint.length);
+    tree::EncodedNode text{ToBytes(node->canonical()), tree::EncodeTail(*node, children)};
     tree::NodeRef moved = sink_.Emit(std::move(text));
     HF_CHECK(moved.address == ref.address);
     moved.birth = ref.birth;
@@ -59,6 +58,10 @@ class Cleaner {
         case tree::NodeType::kInner:
           kinds.push_back(node.level() == 1 ? Kind::kLeaf : Kind::kInner);
           break;
+        case tree::NodeType::kPatriciaInner:
+          kinds.push_back(Kind::kInner);  // or a leaf: only it can tell
+          break;
+        case tree::NodeType::kPatriciaLeaf:
         case tree::NodeType::kLeaf: {
           tree::StoredValue v = node.value(i);
           if (v.is_blob)

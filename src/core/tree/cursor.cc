@@ -1,3 +1,4 @@
+#include "core/tree/patricia_node.h"
 #include "core/tree/read.h"
 
 namespace holdfast::tree {
@@ -13,7 +14,10 @@ std::optional<Step<bool>> Cursor::Descend(Path& path, NodeRef ref, std::optional
       path.push_back({std::move(node), at});
       return std::nullopt;
     }
-    if (node->type() != NodeType::kInner) return Step<bool>(Code::kMalformed);
+    if (node->type() != NodeType::kInner) {
+      if (level || !patricia::IsNode(*node)) return Step<bool>(Code::kMalformed);
+      return DescendPatricia(path, std::move(node), place, k, source);
+    }
     size_t at = place == Place::kStart ? 0 : place == Place::kEnd ? node->count() - 1 : node->ChildFor(k);
     level = static_cast<uint8_t>(node->level() - 1);
     ref = node->child(at);
@@ -28,7 +32,7 @@ Step<bool> Cursor::Seek(Place place, ByteView k, NodeSource& source) {
   path_ = std::move(path);
   if (place == Place::kEnd) return true;
   for (const Level& l : path_) {  // no node is empty: a row follows where a child or row does
-    if (l.at + (l.node->type() == NodeType::kInner ? 1 : 0) < l.node->count()) return true;
+    if (l.at + (&l == &path_.back() ? 0 : 1) < l.node->count()) return true;
   }
   return false;
 }
@@ -46,7 +50,8 @@ Step<bool> Cursor::Turn(bool forward, NodeSource& source) {
     Level& turn = path.back();
     turn.at = forward ? turn.at + 1 : turn.at - 1;
     NodeRef ref = turn.node->child(turn.at);
-    uint8_t level = static_cast<uint8_t>(turn.node->level() - 1);
+    std::optional<uint8_t> level;
+    if (turn.node->type() == NodeType::kInner) level = static_cast<uint8_t>(turn.node->level() - 1);
     if (auto stop = Descend(path, ref, level, forward ? Place::kStart : Place::kEnd, {}, source))
       return *stop;
     path_ = std::move(path);

@@ -1,6 +1,7 @@
 // Two walks in key order, side by side. Of two subtrees that differ, the higher is opened first, of equal
 // height the one that begins earlier: so both come to stand at equal subtrees at the same moment, which are
 // then skipped unread.
+#include "core/tree/patricia_read.h"
 #include "core/tree/read.h"
 
 namespace holdfast::tree {
@@ -37,7 +38,10 @@ class Side {
       items_.back() = {node, node->key(0), item.ref, 0, true, 0};
       return true;
     }
-    if (node->type() != NodeType::kInner) return Code::kMalformed;
+    if (node->type() != NodeType::kInner) {
+      patricia_ = item.level == kAnyLevel && patricia::IsNode(*node);
+      return patricia_ ? Step<bool>(true) : Code::kMalformed;
+    }
     items_.pop_back();
     for (size_t i = node->count(); i-- > 0;) {
       Item child{node, node->key(i), node->child(i), static_cast<uint8_t>(node->level() - 1), false, 0};
@@ -49,6 +53,7 @@ class Side {
     }
     return true;
   }
+  bool patricia() const { return patricia_; }  // the root has shown another layout; nothing was opened
   Found Row() const { return {front().holder, front().holder->value(front().row)}; }
   void NextRow() {
     Item& item = items_.back();
@@ -61,6 +66,7 @@ class Side {
 
  private:
   std::vector<Item> items_;
+  bool patricia_ = false;
 };
 
 bool SameValue(const StoredValue& a, const StoredValue& b) {
@@ -71,8 +77,10 @@ bool SameValue(const StoredValue& a, const StoredValue& b) {
 }  // namespace
 
 struct Diff::State {
-  State(const Root& b, const Root& a) : before(b), after(a) {}
+  State(const Root& b, const Root& a) : before(b), after(a), roots{b, a} {}
   Side before, after;
+  Root roots[2];
+  std::unique_ptr<patricia::Diff> patricia;  // if that is their layout
 
   // The side whose front must be opened before the fronts can be compared; null: both are rows, or a row
   // comes first.
@@ -99,6 +107,7 @@ Diff::Diff(const Root& before, const Root& after) : s_(std::make_unique<State>(b
 Diff::~Diff() = default;
 
 Step<std::optional<Diff::Change>> Diff::Next(NodeSource& source) {
+  if (s_->patricia) return s_->patricia->Next(source);
   Side &before = s_->before, &after = s_->after;
   while (!before.empty() || !after.empty()) {
     bool both = !before.empty() && !after.empty();
@@ -112,6 +121,10 @@ Step<std::optional<Diff::Change>> Diff::Next(NodeSource& source) {
       Step<bool> s = open->Open(source);
       if (s.needs()) return Need{s.need()};
       if (s.failed()) return s.error();
+      if (open->patricia()) {
+        s_->patricia = std::make_unique<patricia::Diff>(s_->roots[0], s_->roots[1]);
+        return s_->patricia->Next(source);
+      }
       continue;
     }
     int order = before.empty() ? 1 : after.empty() ? -1 : Compare(before.front().low, after.front().low);

@@ -1,3 +1,4 @@
+#include "core/tree/patricia_read.h"
 #include "core/tree/read.h"
 
 namespace holdfast::tree {
@@ -17,7 +18,10 @@ Step<std::optional<Found>> Lookup(const Root& root, ByteView key, NodeSource& so
       StoredValue value = node->value(i);
       return std::optional<Found>(Found{std::move(node), value});
     }
-    if (node->type() != NodeType::kInner) return Code::kMalformed;
+    if (node->type() != NodeType::kInner) {
+      if (level || !patricia::IsNode(*node)) return Code::kMalformed;
+      return patricia::Lookup(std::move(node), key, source);
+    }
     level = static_cast<uint8_t>(node->level() - 1);
     ref = node->child(node->ChildFor(key));
   }

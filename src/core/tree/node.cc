@@ -5,6 +5,7 @@
 #include "base/codec.h"
 #include "base/limits.h"
 #include "core/tree/key_head_internal.h"
+#include "core/tree/patricia_node.h"
 
 namespace holdfast::tree {
 namespace {
@@ -108,9 +109,15 @@ bool ReadEntries(Reader& r, Node::Parts& p) {
     case NodeType::kChunk:
       r.Blob32(limits::kBlobChunkBytes);
       return p.level == 0 && p.count == 0;
+    case NodeType::kPatriciaLeaf:
+      return patricia::ReadLeaf(r, p);
+    case NodeType::kPatriciaInner:
+      return patricia::ReadInner(r, p);
   }
   return false;
 }
+
+bool IsPatricia(NodeType t) { return t == NodeType::kPatriciaLeaf || t == NodeType::kPatriciaInner; }
 
 void PutHint(Writer& w, const Hint& h) { w.U32(h.segment).U32(h.offset).U32(h.length); }
 
@@ -125,7 +132,7 @@ Result<std::shared_ptr<const Node>> Node::Decode(ByteView canonical, ByteView ta
   p.level = head.U8();
   p.count = head.U16();
   if (!head.ok() || p.count > std::max<size_t>(limits::kOrderMax, kChunksMax)) return Code::kMalformed;
-  bool has_keys = p.type == NodeType::kLeaf || p.type == NodeType::kInner;
+  bool has_keys = p.type == NodeType::kLeaf || p.type == NodeType::kInner || IsPatricia(p.type);
   p.slots = has_keys ? p.count : 0;
   size_t text_bytes = canonical.size() + tail.size();
   p.block = std::make_unique_for_overwrite<Slot[]>(p.slots + (text_bytes + sizeof(Slot) - 1) / sizeof(Slot));
@@ -137,7 +144,7 @@ Result<std::shared_ptr<const Node>> Node::Decode(ByteView canonical, ByteView ta
   Reader r({text, canonical.size()});
   r.Raw(kHeadBytes);
   if (!ReadEntries(r, p) || !r.Finish()) return Code::kMalformed;
-  size_t hints = p.references * kHintBytes;
+  size_t hints = p.references * (IsPatricia(p.type) ? patricia::kTailEntryBytes : kHintBytes);
   if (tail.size() < hints || tail.size() - hints >= kTailPadding) return Code::kMalformed;
   for (uint8_t b : tail.subspan(hints)) {
     if (b != 0) return Code::kMalformed;
@@ -160,8 +167,17 @@ NodeRef Node::Reference(size_t address_at, LogIndex birth, size_t hint) const {
   return ref;
 }
 
+NodeRef Node::PatriciaReference(size_t address_at, size_t hint) const {
+  NodeRef ref;
+  std::memcpy(ref.address.data(), p_.text() + address_at, kAddress);
+  const uint8_t* t = p_.text() + p_.canonical_bytes + hint * patricia::kTailEntryBytes;
+  ref.hint = {LoadLittle<uint32_t>(t), LoadLittle<uint32_t>(t + 4), LoadLittle<uint32_t>(t + 8)};
+  ref.birth = LogIndex(LoadLittle<uint64_t>(t + kHintBytes));
+  return ref;
+}
+
 StoredValue Node::value(size_t i) const {
-  HF_CHECK(p_.type == NodeType::kLeaf && i < p_.count);
+  HF_CHECK((p_.type == NodeType::kLeaf || p_.type == NodeType::kPatriciaLeaf) && i < p_.count);
   const Slot& s = p_.block[i];
   size_t at = size_t{s.at} + s.key_bytes;
   const uint8_t* p = p_.text() + at;
@@ -173,6 +189,10 @@ StoredValue Node::value(size_t i) const {
   }
   v.is_blob = true;
   v.length = LoadLittle<uint64_t>(p + 1);
+  if (p_.type == NodeType::kPatriciaLeaf) {
+    v.blob = PatriciaReference(at + patricia::kBlobHeadBytes, s.reference);
+    return v;
+  }
   v.blob = Reference(at + 9, LogIndex(LoadLittle<uint64_t>(p + 9 + kAddress)), s.reference);
   return v;
 }
@@ -180,13 +200,16 @@ StoredValue Node::value(size_t i) const {
 NodeRef Node::child(size_t i) const {
   HF_CHECK(i < p_.count);
   if (p_.type == NodeType::kChunkList) return Reference(kHeadBytes + i * kAddress, LogIndex(0), i);
+  if (p_.type == NodeType::kPatriciaInner) return PatriciaReference(p_.block[i].at, i);
   HF_CHECK(p_.type == NodeType::kInner);
   size_t at = size_t{p_.block[i].at} + p_.block[i].key_bytes;
   return Reference(at, LogIndex(LoadLittle<uint64_t>(p_.text() + at + kAddress)), i);
 }
 
 uint64_t Node::rows(size_t i) const {
-  HF_CHECK(p_.type == NodeType::kInner && i < p_.count);
+  HF_CHECK(i < p_.count);
+  if (p_.type == NodeType::kPatriciaInner) return LoadLittle<uint64_t>(p_.text() + p_.block[i].at + kAddress);
+  HF_CHECK(p_.type == NodeType::kInner);
   return LoadLittle<uint64_t>(p_.text() + p_.block[i].at + p_.block[i].key_bytes + kAddress + 8);
 }
 
@@ -228,7 +251,7 @@ std::vector<NodeRef> Node::References() const {
   out.reserve(p_.references);
   if (p_.references == 0) return out;
   for (size_t i = 0; i < p_.count; ++i) {
-    if (p_.type != NodeType::kLeaf) {
+    if (p_.type != NodeType::kLeaf && p_.type != NodeType::kPatriciaLeaf) {
       out.push_back(child(i));
     } else if (StoredValue v = value(i); v.is_blob) {
       out.push_back(v.blob);

@@ -6,6 +6,8 @@
 //      /    |    \.        ...
 //   leaf  leaf  leaf            key | value inline, or a reference to chunk / chunk list
 //
+// The nodes of a Patricia table are in patricia_node.h; their blobs are the same.
+//
 // A reference is {address, birth} (canonical, the same on all members) and a hint (where this member keeps
 // it).
 #ifndef HOLDFAST_CORE_TREE_NODE_H_
@@ -35,7 +37,14 @@ struct NodeRef {
   Hint hint;
 };
 
-enum class NodeType : uint8_t { kLeaf = 1, kInner = 2, kChunk = 3, kChunkList = 4 };
+enum class NodeType : uint8_t {
+  kLeaf = 1,
+  kInner = 2,
+  kChunk = 3,
+  kChunkList = 4,
+  kPatriciaLeaf = 5,
+  kPatriciaInner = 6
+};
 
 // A leaf's value as it lies there: inline bytes, or a reference to a blob of `length` bytes.
 struct StoredValue {
@@ -54,8 +63,8 @@ class Node {
   NodeType type() const { return p_.type; }
   uint8_t level() const { return p_.level; }
   size_t count() const { return p_.count; }  // rows, children or chunks
-  ByteView key(size_t i) const;              // leaf: key; inner: separator
-  StoredValue value(size_t i) const;         // leaf
+  ByteView key(size_t i) const;              // leaf: key; inner: separator; Patricia's inner: nothing
+  StoredValue value(size_t i) const;         // leaf, of either layout
   NodeRef child(size_t i) const;  // inner, chunk list (birth 0 there: its chunks were born with it)
   uint64_t rows(size_t i) const;  // inner: rows below child i
   ByteView chunk() const;         // chunk
@@ -92,6 +101,7 @@ class Node {
 
  private:
   NodeRef Reference(size_t address_at, LogIndex birth, size_t hint) const;
+  NodeRef PatriciaReference(size_t address_at, size_t hint) const;
   bool Less(const Slot& slot, uint64_t head, ByteView k) const;  // slot's key < k
   Parts p_;
 };

@@ -61,6 +61,9 @@ class Cursor {
   // Goes down from `ref` (of `level`, or any level for the root) to a leaf and appends what it passes.
   static std::optional<Step<bool>> Descend(Path& path, NodeRef ref, std::optional<uint8_t> level, Place place,
                                            ByteView k, NodeSource& source);
+  // The same for a Patricia tree, from a node of it.
+  static std::optional<Step<bool>> DescendPatricia(Path& path, NodePtr node, Place place, ByteView k,
+                                                   NodeSource& source);
   Step<bool> Seek(Place place, ByteView k, NodeSource& source);
   Step<bool> Turn(bool forward, NodeSource& source);  // to the neighbouring leaf; false: there is none
   Root root_;
@@ -75,7 +78,7 @@ class Walk {
   struct Visit {
     NodeRef ref;
     NodePtr node;
-    uint8_t depth;  // 0 = root
+    uint16_t depth;  // 0 = root
   };
   // Next node; nothing at the end. After a failure with one node, Skip() goes on behind it.
   Step<std::optional<Visit>> Next(NodeSource& source);
@@ -86,10 +89,13 @@ class Walk {
  private:
   struct Pending {
     NodeRef ref;
-    uint8_t depth;
+    uint16_t depth;
     uint8_t level;  // what its parent says it is; 0xFF for the root
     bool is_blob;
     uint64_t blob_length;  // of the chunks below
+    // Below an inner node of a Patricia tree: what that says.
+    uint64_t patricia_rows = 0;
+    uint16_t patricia_above = 0;
   };
   std::vector<Pending> stack_;
   size_t pushed_ = 0;

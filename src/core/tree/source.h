@@ -71,6 +71,7 @@ struct Root {
   bool empty = true;
   NodeRef ref;
   uint64_t rows = 0;
+  Digest digest{};  // of a Patricia table: the public digest of all its rows; zeros if empty
 };
 
 }  // namespace holdfast::tree

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "core/tree/patricia_read.h"
 #include "core/tree/read.h"
 
 namespace holdfast::tree {
@@ -24,21 +25,29 @@ Step<std::optional<Walk::Visit>> Walk::Next(NodeSource& source) {
   if (stack_.empty()) return std::optional<Visit>();
   Pending p = stack_.back();
   // The way down is at most the levels of a tree, a chunk list and a chunk.
-  if (p.depth > limits::kTreeLevelsMax + 2) return Code::kMalformed;
+  static_assert(patricia::kPathNodesMax > limits::kTreeLevelsMax);
+  if (p.depth > patricia::kPathNodesMax + 2) return Code::kMalformed;
   NodePtr node = source.Find(p.ref);
   if (node == nullptr) return Need{p.ref};
   NodeType type = node->type();
-  bool fits = p.is_blob ? BlobFits(*node, p.blob_length, p.level == 1)
-                        : (type == NodeType::kLeaf || type == NodeType::kInner) &&
-                              (p.level == kAnyLevel || node->level() == p.level);
+  bool fits = p.is_blob              ? BlobFits(*node, p.blob_length, p.level == 1)
+              : p.patricia_rows != 0 ? patricia::Fits(*node, p.patricia_rows, p.patricia_above)
+                                     : (type == NodeType::kLeaf || type == NodeType::kInner ||
+                                        (p.level == kAnyLevel && patricia::IsNode(*node))) &&
+                                           (p.level == kAnyLevel || node->level() == p.level);
   if (!fits) return Code::kMalformed;
 
   stack_.pop_back();
   size_t before = stack_.size();
-  uint8_t depth = static_cast<uint8_t>(p.depth + 1);
+  uint16_t depth = static_cast<uint16_t>(p.depth + 1);
+  uint16_t above = type == NodeType::kPatriciaInner
+                       ? static_cast<uint16_t>(patricia::Inner(*node).digit() + 1)
+                       : uint16_t{0};
   for (size_t i = type == NodeType::kChunk ? 0 : node->count(); i-- > 0;) {
     if (type == NodeType::kInner) {
       stack_.push_back({node->child(i), depth, static_cast<uint8_t>(node->level() - 1), false, 0});
+    } else if (type == NodeType::kPatriciaInner) {
+      stack_.push_back({node->child(i), depth, 0, false, 0, node->rows(i), above});
     } else if (type == NodeType::kChunkList) {
       uint64_t at = i * limits::kBlobChunkBytes;
       stack_.push_back(
