@@ -1,5 +1,7 @@
 #include "core/runtime/engine.h"
 
+#include <malloc.h>
+
 #include <chrono>
 #include <utility>
 
@@ -66,7 +68,18 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
 
 Engine::~Engine() { HF_CHECK(threads_.empty()); }
 
+// A fold takes and gives back hundreds of megabytes. A page that is touched for the first time costs more
+// than what is done with it, so the heap keeps what it has; it is bounded by what the engine's limits allow.
+void Engine::KeepHeap() {
+  constexpr int kMmapThreshold = 32 << 20;  // the largest that is taken
+  constexpr int kTrimThreshold = 512 << 20, kTopPad = 8 << 20;
+  (void)::mallopt(M_MMAP_THRESHOLD, kMmapThreshold);
+  (void)::mallopt(M_TRIM_THRESHOLD, kTrimThreshold);
+  (void)::mallopt(M_TOP_PAD, kTopPad);
+}
+
 void Engine::Start() {
+  KeepHeap();
   threads_.emplace_back([this] { Order(); });
   threads_.emplace_back([this] { WriteJournal(); });
   threads_.emplace_back([this] { ApplyLog(); });
@@ -339,21 +352,35 @@ Status Engine::WaitForRunningSave(sync::Busy& busy) {
   return Ok();
 }
 
-Status Engine::ApplyOne(const journal::Entry& entry, const journal::LogPosition& at,
-                        const journal::FramePosition& frame, sync::Busy& busy, store::Outcome& outcome) {
+namespace {
+
+// What the changes of an entry point to.
+struct Applying {
+  std::shared_ptr<const std::vector<journal::Entry>> entries;
+  store::State::Prepared prepared;
+};
+
+}  // namespace
+
+Status Engine::ApplyOne(const std::shared_ptr<const std::vector<journal::Entry>>& entries, size_t i,
+                        const journal::LogPosition& at, const journal::FramePosition& frame, sync::Busy& busy,
+                        store::Outcome& outcome) {
+  const journal::Entry& entry = (*entries)[i];
   bool save_point = entry.kind == journal::EntryKind::kSavePoint;
   if (save_point) HF_TRY_VOID(WaitForRunningSave(busy));
   store::View view = CurrentView();
   ReaderNodes nodes(storage_, view.base, nodes_);
-  HF_TRY(store::State::Prepared prepared, StateOfApplier().Prepare(entry, view, nodes));
+  auto work = std::make_shared<Applying>();
+  work->entries = entries;
+  HF_TRY(work->prepared, StateOfApplier().Prepare(entry, view, nodes));
   std::vector<store::Change> changes;
   const store::SavePoint* save = nullptr;
   {
     WriterLock lock(state_lock_);
-    outcome = state_->Commit(prepared, at, &changes);
+    outcome = state_->Commit(work->prepared, at, &changes);
     if (save_point) save = state_->saving();
   }
-  watches_.Publish(at.index, changes);
+  watches_.Publish(at.index, changes, work);
   if (entry.kind == journal::EntryKind::kDropTable && outcome.ok()) {
     auto drop = kernel::DecodeDropTable(entry.payload);
     if (drop) watches_.DropTable(drop->table);
@@ -377,7 +404,7 @@ void Engine::ApplyEntries(ToApply work) {
       store::Outcome outcome;
       Status done = fatal_ != 0
                         ? Status(static_cast<Code>(fatal_.load()))
-                        : ApplyOne((*work.apply.entries)[i], work.positions[i], work.frame, busy, outcome);
+                        : ApplyOne(work.apply.entries, i, work.positions[i], work.frame, busy, outcome);
       // Storage that cannot be read stops applying here for good: going on would skip an entry. Waiters hear
       // why.
       if (!done) Fatal(done.code());

@@ -108,6 +108,8 @@ class Engine : public session::Backend {
     std::vector<journal::LogPosition> positions;
   };
 
+  static void KeepHeap();
+
   // ordering
   void Order();
   bool TakeEvents(std::deque<kernel::Event>& batch) HF_REQUIRES(ordering_);
@@ -125,9 +127,9 @@ class Engine : public session::Backend {
   // applier
   void ApplyLog();
   void ApplyEntries(ToApply work) HF_REQUIRES(applying_);
-  Status ApplyOne(const journal::Entry& entry, const journal::LogPosition& at,
-                  const journal::FramePosition& frame, sync::Busy& busy, store::Outcome& outcome)
-      HF_REQUIRES(applying_);
+  Status ApplyOne(const std::shared_ptr<const std::vector<journal::Entry>>& entries, size_t i,
+                  const journal::LogPosition& at, const journal::FramePosition& frame, sync::Busy& busy,
+                  store::Outcome& outcome) HF_REQUIRES(applying_);
   Status WaitForRunningSave(sync::Busy& busy);
   // Without the lock: Prepare reads what the applier alone changes, and its view was taken under the lock.
   store::State& StateOfApplier() HF_REQUIRES(applying_) HF_NO_THREAD_SAFETY_ANALYSIS { return *state_; }

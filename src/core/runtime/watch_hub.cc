@@ -29,7 +29,9 @@ class WatchHub::Subscription : public session::Watch {
     for (; item_ < end && events.size() < max; ++item_) {
       const Item& i = hub_.items_[item_ - hub_.first_item_];
       if (i.index < from_ || i.table != table_ || !AsText(i.key).starts_with(AsText(prefix_))) continue;
-      events.push_back({i.index, false, i.key, i.value});
+      session::WatchEvent event{i.index, false, ToBytes(i.key), std::nullopt};
+      if (i.value) event.value = ToBytes(*i.value);
+      events.push_back(std::move(event));
     }
     LogIndex done(hub_.next_.value - 1);
     if (item_ == end && events.size() < max) {
@@ -57,21 +59,20 @@ class WatchHub::Subscription : public session::Watch {
   bool dropped_ HF_GUARDED_BY(hub_.mutex_) = false;
 };
 
-void WatchHub::Publish(LogIndex index, const std::vector<store::Change>& changes) {
+void WatchHub::Publish(LogIndex index, const std::vector<store::Change>& changes,
+                       const std::shared_ptr<const void>& owner) {
   sync::MutexLock lock(mutex_);
   next_ = index.next();
   if (!subscriptions_.empty() || !changes.empty()) {
     for (const store::Change& c : changes) {
       if (store::IsSystemTable(c.table)) continue;
-      std::optional<Bytes> value;
-      if (c.value) value = ToBytes(*c.value);
-      bytes_ += c.key.size() + (value ? value->size() : 0) + sizeof(Item);
-      items_.push_back({index, c.table, ToBytes(c.key), std::move(value)});
+      items_.push_back({index, c.table, c.key, c.value, owner});
+      bytes_ += items_.back().bytes();
     }
     while (!items_.empty() &&
            (items_.size() > limits::kWatchHistoryEntries || bytes_ > kWatchHistoryBytesMax)) {
       const Item& i = items_.front();
-      bytes_ -= i.key.size() + (i.value ? i.value->size() : 0) + sizeof(Item);
+      bytes_ -= i.bytes();
       oldest_ = i.index.next();  // entries that lost a part are not kept whole
       items_.pop_front();
       ++first_item_;

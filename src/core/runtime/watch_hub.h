@@ -4,6 +4,7 @@
 #define HOLDFAST_CORE_RUNTIME_WATCH_HUB_H_
 
 #include <deque>
+#include <memory>
 #include <set>
 
 #include "core/session/backend.h"
@@ -18,8 +19,10 @@ class WatchHub {
  public:
   explicit WatchHub(LogIndex start) : next_(start.next()), oldest_(start.next()) {}
 
-  // What one entry changed; called for every entry, in order.
-  void Publish(LogIndex index, const std::vector<store::Change>& changes);
+  // What one entry changed; called for every entry, in order. `owner` keeps what the changes point to: the
+  // history holds them as long as it needs them, and copies nothing.
+  void Publish(LogIndex index, const std::vector<store::Change>& changes,
+               const std::shared_ptr<const void>& owner);
   void DropTable(const TableId& table);
   void Stop();
 
@@ -33,8 +36,10 @@ class WatchHub {
   struct Item {
     LogIndex index;
     TableId table;
-    Bytes key;
-    std::optional<Bytes> value;
+    ByteView key;
+    std::optional<ByteView> value;
+    std::shared_ptr<const void> owner;
+    size_t bytes() const { return key.size() + (value ? value->size() : 0) + sizeof(Item); }
   };
   sync::Mutex mutex_{sync::LockName::kSession};
   std::deque<Item> items_ HF_GUARDED_BY(mutex_);

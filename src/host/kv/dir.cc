@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <iterator>
 
 #include "host/kv/dir_storage_internal.h"
 
@@ -23,6 +24,9 @@ FileCalls::FileCalls()
       }) {}
 
 namespace {
+
+constexpr uint64_t kNodeReadMax = 1u << 20;
+constexpr size_t kReadersMax = 256;  // descriptors
 
 // Mounts of object stores have no directories to sync; a local file system that says so has failed.
 bool SyncIsNeedless(const DirOptions& options, int error) {
@@ -108,8 +112,32 @@ Result<UntrustedBytes> DirStorage::Get(std::string_view name) { return GetRange(
 Result<UntrustedBytes> DirStorage::GetRange(std::string_view name, uint64_t offset, uint64_t length) {
   if (!seam::ValidName(name)) return Code::kInvalidArgument;
   std::shared_lock stripe(Stripe(name));
+  if (length > kNodeReadMax) {
+    HF_TRY(Fd fd, OpenObject(root_.get(), name));
+    return ReadRange(fd.get(), offset, length);
+  }
+  HF_TRY(std::shared_ptr<Fd> fd, Reader(name));
+  return ReadRange(fd->get(), offset, length);
+}
+
+// Small reads come by the hundred thousand from few files: those stay open. A file that was removed or
+// replaced past us has no name any more, and is not read.
+Result<std::shared_ptr<Fd>> DirStorage::Reader(std::string_view name) {
+  std::shared_ptr<Fd> reader;
+  {
+    std::lock_guard state(state_mutex_);
+    auto it = readers_.find(name);
+    if (it != readers_.end()) reader = it->second;
+  }
+  struct stat st {};
+  if (reader != nullptr && ::fstat(reader->get(), &st) == 0 && st.st_nlink > 0) return reader;
   HF_TRY(Fd fd, OpenObject(root_.get(), name));
-  return ReadRange(fd.get(), offset, length);
+  reader = std::make_shared<Fd>(std::move(fd));
+  std::lock_guard state(state_mutex_);
+  if (readers_.size() >= kReadersMax)
+    readers_.erase(std::next(readers_.begin(), static_cast<ptrdiff_t>(++clock_ % readers_.size())));
+  readers_.insert_or_assign(std::string(name), reader);
+  return reader;
 }
 
 Result<seam::VersionedBytes> DirStorage::GetVersioned(std::string_view name) {

@@ -98,6 +98,8 @@ void DirStorage::Forget(std::string_view name) {
   std::lock_guard state(state_mutex_);
   auto it = appendables_.find(name);
   if (it != appendables_.end()) appendables_.erase(it);
+  auto reader = readers_.find(name);
+  if (reader != readers_.end()) readers_.erase(reader);
 }
 
 Result<std::shared_ptr<DirStorage::Appendable>> DirStorage::FindAppendable(std::string_view name) {

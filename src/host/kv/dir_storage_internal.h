@@ -81,6 +81,7 @@ class DirStorage : public seam::Storage {
   Result<std::shared_ptr<Appendable>> FindAppendable(std::string_view name);
   std::shared_ptr<Appendable> Remember(std::string_view name, std::shared_ptr<Appendable> appendable);
   void Forget(std::string_view name);
+  Result<std::shared_ptr<Fd>> Reader(std::string_view name);  // kNotFound. REQUIRES: the stripe
   Status Grow(Appendable& appendable, uint64_t to);
 
   std::shared_mutex& Stripe(std::string_view name) {
@@ -100,6 +101,7 @@ class DirStorage : public seam::Storage {
   std::map<std::string, Fd, std::less<>> unsynced_files_;
   std::set<std::string, std::less<>> unsynced_directories_;
   std::map<std::string, std::shared_ptr<Appendable>, std::less<>> appendables_;
+  std::map<std::string, std::shared_ptr<Fd>, std::less<>> readers_;
   std::map<std::string, uint64_t, std::less<>>
       writes_;          // our own writes to names that were asked for a version
   uint64_t clock_ = 0;  // counts writes and uses
