@@ -23,7 +23,9 @@ Result<Table> DecodeTable(Reader& r) {
   t.root.rows = r.U64();
   if (!r.ok()) return Code::kMalformed;
   HF_TRY(t.descriptor, tree::Descriptor::Decode(descriptor));
+  if (t.descriptor.layout == tree::Layout::kPatricia) t.root.digest = r.Hash();
   t.root.empty = t.root.ref.address == tree::Address{};
+  if (t.root.empty && t.root.digest != Digest{}) return Code::kMalformed;
   if (t.root.empty != (t.root.rows == 0)) return Code::kMalformed;
   if (t.root.empty && t.root.ref.birth != LogIndex()) return Code::kMalformed;
   return t;
@@ -61,6 +63,7 @@ Bytes LogicalRoot::Encode() const {
     w.Id(id).Num(t.epoch).Blob16(t.descriptor.Encode());
     w.Raw(t.root.empty ? tree::Address{} : t.root.ref.address);
     w.Num(t.root.empty ? LogIndex() : t.root.ref.birth).U64(t.root.rows);
+    if (t.descriptor.layout == tree::Layout::kPatricia) w.Raw(t.root.digest);
   }
   return out;
 }

@@ -5,6 +5,7 @@
 #include "base/codec.h"
 #include "core/store/segment_sink.h"
 #include "core/tree/fold.h"
+#include "core/tree/patricia_fold.h"
 #include "core/tree/patricia_node.h"
 
 namespace holdfast::store {
@@ -130,8 +131,9 @@ constexpr size_t kPartsPerWorker = 16;  // so that all are busy to the end
 class TableFold {
  public:
   TableFold(const SaveInput& input, Manifest& manifest, Table& table, const seal::DomainKeys& keys)
-      : input_(input), manifest_(manifest), table_(table), overlay_(*input.point.changes) {
-    bool many = overlay_.rows(table.id) >= kRowsForWorkers && !table.root.empty;
+      : input_(input), manifest_(manifest), table_(table), keys_(keys), overlay_(*input.point.changes) {
+    bool many = overlay_.rows(table.id) >= kRowsForWorkers && !table.root.empty &&
+                table.descriptor.layout == tree::Layout::kBTree;
     size_t workers = many ? input.workers.count() : 1;
     uint32_t first = manifest.next_segment;
     for (size_t w = 0; w < workers; ++w) {
@@ -153,8 +155,17 @@ class TableFold {
  private:
   Status Fold() {
     std::unique_ptr<tree::ChangeSource> changes = overlay_.Changes(table_.id);
+    if (table_.descriptor.layout == tree::Layout::kPatricia) return FoldPatricia(*changes);
     tree::Fold fold(table_.descriptor, table_.root, input_.point.position.index, *changes, *sinks_[0]);
     if (sinks_.size() > 1) HF_TRY_VOID(FoldParts(fold));
+    HF_TRY(table_.root, Drive(*nodes_[0], [&] { return fold.Run(*nodes_[0]); }));
+    return Ok();
+  }
+
+  Status FoldPatricia(tree::ChangeSource& changes) {
+    auto blinding = tree::patricia::Blinding::Of(keys_);
+    tree::patricia::Fold fold(table_.descriptor, table_.root, input_.point.position.index, changes,
+                              *sinks_[0], blinding);
     HF_TRY(table_.root, Drive(*nodes_[0], [&] { return fold.Run(*nodes_[0]); }));
     return Ok();
   }
@@ -189,6 +200,7 @@ class TableFold {
   const SaveInput& input_;
   Manifest& manifest_;
   Table& table_;
+  const seal::DomainKeys& keys_;
   const tree::Overlay& overlay_;
   std::vector<std::unique_ptr<NodeAccess>> nodes_;  // by worker
   std::vector<std::unique_ptr<SegmentSink>> sinks_;

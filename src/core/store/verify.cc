@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "core/store/public_digests.h"
 #include "crypto/hash.h"
 
 namespace holdfast::store {
@@ -155,6 +156,7 @@ class Verifier {
                    std::map<uint32_t, uint64_t>& live, uint64_t& rows, bool& whole) {
     VerifyingNodes nodes(storage_, version);
     tree::Walk walk(table.root);
+    PublicDigests digests(table, version.keys.at(table.id));
     for (;;) {
       auto step = walk.Next(nodes);
       if (step.needs()) {
@@ -177,12 +179,20 @@ class Verifier {
       if (newest) live[v.ref.hint.segment] += v.ref.hint.length;
       uint64_t place = static_cast<uint64_t>(v.ref.hint.segment) << 32 | v.ref.hint.offset;
       if (!seen_.insert(place).second && !newest) {
+        digests.Skipped(v.ref);
         walk.Prune();
         continue;
       }
       ++report_.nodes;
-      if (v.node->type() == tree::NodeType::kLeaf) rows += v.node->count();
+      if (v.node->type() == tree::NodeType::kLeaf || v.node->type() == tree::NodeType::kPatriciaLeaf)
+        rows += v.node->count();
+      if (!digests.Holds(v.ref, *v.node)) WrongDigest(version, v.ref);
     }
+  }
+
+  void WrongDigest(const TreeVersion& version, const tree::NodeRef& ref) {
+    Add(Finding::Kind::kChanged, PlaceOf(version.manifest, ref.hint), Code::kTampered,
+        "the public digest is not that of its rows");
   }
 
   static bool IsDamage(Code c) {

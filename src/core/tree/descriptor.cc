@@ -6,7 +6,7 @@ namespace holdfast::tree {
 namespace {
 
 constexpr uint16_t kVersion = 1;
-constexpr uint8_t kTypeBytes = 1, kLayoutBTree = 1;
+constexpr uint8_t kTypeBytes = 1;
 
 // RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool IsUtf8(ByteView b) {
@@ -33,6 +33,12 @@ bool IsUtf8(ByteView b) {
 
 bool OrderInBounds(uint16_t n) { return n >= limits::kOrderMin && n <= limits::kOrderMax; }
 
+bool ShapeInBounds(const Descriptor& d) {
+  if (d.layout == Layout::kPatricia && d.inner_children_max != kPatriciaChildrenMax) return false;
+  if (d.layout == Layout::kPatricia && d.leaf_rows_max > kPatriciaLeafRowsMax) return false;
+  return OrderInBounds(d.leaf_rows_max) && OrderInBounds(d.inner_children_max);
+}
+
 }  // namespace
 
 Bytes Descriptor::Encode() const {
@@ -43,7 +49,7 @@ Bytes Descriptor::Encode() const {
       .U8(kTypeBytes)
       .U8(kTypeBytes)
       .U8(inline_values ? 1 : 0)
-      .U8(kLayoutBTree);
+      .U8(static_cast<uint8_t>(layout));
   w.U16(leaf_rows_max).U16(inner_children_max).U16(0);
   return out;
 }
@@ -55,15 +61,15 @@ Result<Descriptor> Descriptor::Decode(ByteView untrusted) {
   if (version != kVersion) return Code::kUnknownFormat;
   Descriptor d;
   ByteView name = r.Blob16(limits::kTableNameBytesMax);
-  uint8_t key_type = r.U8(), value_type = r.U8(), inlining = r.U8(), layout = r.U8();
+  uint8_t key_type = r.U8(), value_type = r.U8(), inlining = r.U8();
+  d.layout = static_cast<Layout>(r.U8());
   d.leaf_rows_max = r.U16();
   d.inner_children_max = r.U16();
   uint16_t indexes = r.U16();
   if (!r.Finish() || inlining > 1 || !IsUtf8(name)) return Code::kMalformed;
-  if (key_type != kTypeBytes || value_type != kTypeBytes || layout != kLayoutBTree || indexes != 0) {
-    return Code::kUnknownFormat;
-  }
-  if (!OrderInBounds(d.leaf_rows_max) || !OrderInBounds(d.inner_children_max)) return Code::kInvalidArgument;
+  if (key_type != kTypeBytes || value_type != kTypeBytes || indexes != 0) return Code::kUnknownFormat;
+  if (d.layout != Layout::kBTree && d.layout != Layout::kPatricia) return Code::kUnknownFormat;
+  if (!ShapeInBounds(d)) return Code::kInvalidArgument;
   d.name = ToText(name);
   d.inline_values = inlining == 1;
   return d;

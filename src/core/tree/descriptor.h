@@ -11,18 +11,27 @@
 
 namespace holdfast::tree {
 
+// How a table's rows become nodes. Patricia: the root depends on the rows alone, and single rows can be
+// proven (patricia_node.h).
+enum class Layout : uint8_t { kBTree = 1, kPatricia = 2 };
+
 struct Descriptor {
   std::string name;           // 1 to 128 bytes of UTF-8; empty for system tables only
   bool inline_values = true;  // values of up to 224 bytes lie in the leaf
   uint16_t leaf_rows_max = limits::kLeafRowsDefault;
+  // Patricia: kPatriciaChildrenMax, and leaves of at most kPatriciaLeafRowsMax.
   uint16_t inner_children_max = limits::kInnerChildrenDefault;
+  Layout layout = Layout::kBTree;
   friend bool operator==(const Descriptor&, const Descriptor&) = default;
 
   Bytes Encode() const;
   // errors  kMalformed; kUnknownFormat for a version or layout we do not know; kInvalidArgument for orders
-  // out of bounds
+  // out of the layout's bounds
   static Result<Descriptor> Decode(ByteView untrusted);
 };
+
+inline constexpr uint16_t kPatriciaLeafRowsMax = 32;  // of the longest rows: below limits::kLeafBytesMax
+inline constexpr uint16_t kPatriciaChildrenMax = 17;  // a digit's sixteen values, and the end of a key
 
 }  // namespace holdfast::tree
 

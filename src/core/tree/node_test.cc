@@ -228,6 +228,23 @@ TEST(Descriptor, RoundTripsAndHasTheDocumentedBytes) {
   EXPECT_TRUE(Descriptor::Decode(d.Encode()).has_value());
 }
 
+TEST(Descriptor, APatriciaTableHasItsOwnBounds) {
+  Descriptor d;
+  d.name = "t";
+  d.layout = Layout::kPatricia;
+  d.inner_children_max = kPatriciaChildrenMax;
+  EXPECT_EQ(d.Encode()[8], 2);
+  auto back = Descriptor::Decode(d.Encode());
+  ASSERT_TRUE(back.has_value());
+  EXPECT_EQ(*back, d);
+  d.leaf_rows_max = kPatriciaLeafRowsMax;
+  EXPECT_TRUE(Descriptor::Decode(d.Encode()).has_value());
+  d.leaf_rows_max = kPatriciaLeafRowsMax + 1;
+  EXPECT_EQ(Descriptor::Decode(d.Encode()).code(), Code::kInvalidArgument);
+  d.leaf_rows_max = limits::kOrderMin - 1;
+  EXPECT_EQ(Descriptor::Decode(d.Encode()).code(), Code::kInvalidArgument);
+}
+
 TEST(Descriptor, RefusesWhatItDoesNotKnow) {
   Descriptor d;
   d.name = "t";
@@ -238,7 +255,9 @@ TEST(Descriptor, RefusesWhatItDoesNotKnow) {
     return r.has_value() ? Code{} : r.code();
   };
   EXPECT_EQ(with(0, 2), Code::kUnknownFormat);     // version
-  EXPECT_EQ(with(8, 2), Code::kUnknownFormat);     // layout
+  EXPECT_EQ(with(8, 3), Code::kUnknownFormat);     // layout
+  EXPECT_EQ(with(8, 0), Code::kUnknownFormat);     //
+  EXPECT_EQ(with(8, 2), Code::kInvalidArgument);   // whose inner nodes have another shape
   EXPECT_EQ(with(7, 2), Code::kMalformed);         // inlining
   EXPECT_EQ(with(9, 3), Code::kInvalidArgument);   // leaf rows
   EXPECT_EQ(with(12, 2), Code::kInvalidArgument);  // inner children, high byte

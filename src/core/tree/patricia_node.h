@@ -13,6 +13,7 @@
 
 #include <vector>
 
+#include "core/tree/descriptor.h"
 #include "core/tree/node.h"
 #include "core/tree/patricia_key.h"
 
@@ -22,8 +23,8 @@ class Reader;
 
 namespace holdfast::tree::patricia {
 
-inline constexpr size_t kLeafRowsMax = 32;  // of the longest keys and values: below limits::kLeafBytesMax
-inline constexpr size_t kChildrenMax = 17;  // a digit's sixteen values, and the end of a key
+inline constexpr size_t kLeafRowsMax = kPatriciaLeafRowsMax;
+inline constexpr size_t kChildrenMax = kPatriciaChildrenMax;
 inline constexpr size_t kTailEntryBytes = 12 + 8;        // hint, birth
 inline constexpr size_t kBlobHeadBytes = 1 + 8 + 32;     // form, length, SHA-256: then the address
 inline constexpr size_t kPathNodesMax = kDigitsMax + 1;  // inner nodes of ever later digits, and a leaf
