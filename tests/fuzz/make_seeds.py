@@ -247,7 +247,7 @@ def batch(operations, compares=(), session=0, sequence=0):
     out = u64(session) + u64(sequence) + u32(len(compares)) + b"".join(compares)
     return out + u32(len(operations)) + b"".join(operations)
 
-OPENED, BATCH, CREATE, DROP, SAVE, CLOSED, SESSION = range(7)
+OPENED, BATCH, CREATE, DROP, SAVE, CLOSED, SESSION, TAG, UNTAG = range(9)
 TABLE_A, TABLE_B, SYSTEM = b"A" * 16, b"B" * 16, bytes(15) + b"\x02"
 
 def store_entries():
@@ -267,12 +267,18 @@ def store_entries():
         "created_twice": made * 2 + entry(CREATE, create(TABLE_B, b"a")) + entry(CREATE, create(SYSTEM, b"")) + save,
         "system_rows": entry(BATCH, batch([put(SYSTEM, b"client/x", b"row"), delete_range(SYSTEM, b"a", b"")])) + save,
         "malformed": entry(BATCH, b"short") + entry(CREATE, TABLE_A) + entry(DROP, b"") + entry(SESSION, b"\xff\xff") + entry(SAVE, b"") + save,
+        "tags": made + rows + entry(TAG, blob16(b"x")) + save + entry(BATCH, batch([put(TABLE_A, b"k3", b"new")])) + entry(TAG, blob16(b"y")) + save + entry(UNTAG, blob16(b"x")) + save * 3,
+        "tag_of_a_dropped_table": made + rows + entry(TAG, blob16(b"x")) + save + entry(DROP, TABLE_A) + save * 2 + entry(UNTAG, blob16(b"x")) + save * 2,
+        "tag_twice_and_not_saved": made + entry(TAG, blob16(b"x")) * 2 + save + entry(UNTAG, blob16(b"x")) + entry(TAG, blob16(b"x")) + entry(UNTAG, blob16(b"z")) + entry(TAG, blob16(b"")) + entry(TAG, blob16(b"p")),
         "opened_and_closed": entry(OPENED, bytes(16)) + entry(CLOSED) + entry(OPENED) + save * 3,
     }
 
 
 def kernel_commands():  # the first byte is the kind as the log has it
     return {
+        "create_tag": b"\x08" + blob16(b"a tag"),
+        "drop_tag": b"\x09" + blob16("tag \u2603".encode()),
+        "tag_without_name": b"\x08" + blob16(b""),
         "batch_ranges": b"\x02" + batch([delete_range(TABLE_A, b"", b""), delete_range(TABLE_B, b"a", b"b")], [present(TABLE_A, b"k")], session=3, sequence=2),
         "create_table_no_inline": b"\x03" + create(TABLE_B, b"name", inline=0, leaf=256, inner=4),
     }
@@ -351,14 +357,29 @@ def manifests():
     def table(id, name, rows=0):
         d = descriptor(name)
         return id + u32(1) + blob16(d) + (b"\1" + bytes(32) + u64(4) + u64(rows) if rows else bytes(33) + u64(0) + u64(0))
-    def root(tables): return b"HFROOT01" + u32(1) + store + u64(9) + u64(1) + bytes(96) + u32(len(tables)) + b"".join(tables)
-    def segment(number, condemned=0): return u32(number) + bytes(16) + TABLE_A + u32(1) + bytes(96) + u64(4096) + u64(100) + u64(3) + u64(condemned)
+    def counted(items): return u32(len(items)) + b"".join(items)
+    def tag(name, index, tables): return blob16(name) + u64(index) + u64(1) + bytes(32) + counted(tables)
+    def root(tables, tags=(), magic=b"HFROOT02"): return magic + u32(1) + store + u64(9) + u64(1) + bytes(96) + counted(tables) + counted(tags)
+    def span(first, last, count): return u16(first) + u16(last) + u32(count)
+    def segment(number, condemned=0, spans=(span(0xFFFF, 0xFFFF, 100),)):
+        return u32(number) + bytes(16) + TABLE_A + u32(1) + bytes(96) + u64(4096) + u64(3) + u64(condemned) + b"\0" + counted(() if condemned else spans)
     tables = [table(SYSTEM, b""), table(TABLE_A, b"a", rows=5), table(TABLE_B, b"b")]
-    def manifest(segments, next):
-        hints = u32(0) * 3 + u32(1) + u32(80) + u32(100) + u32(0) * 3
-        return u32(1) + store + member + u64(3) + blob32(root(tables)) + hints + u64(7) + bytes(32) + u32(next) + u32(len(segments)) + b"".join(segments)
+    tags = [tag(b"x", 4, tables[:2]), tag(b"y", 4, tables[:2]), tag(b"z", 7, tables)]
+    def hint(t): return u32(1) + u32(80) + u32(100) if len(t) > 0 and t == tables[1] else u32(0) * 3
+    def manifest(segments, next, tags=(), shown=(), version=2):
+        hints = b"".join(hint(t) for t in tables) + b"".join(hint(t) for tag_tables in shown for t in tag_tables)
+        return u32(version) + store + member + u64(3) + blob32(root(tables, tags)) + hints + u64(7) + bytes(32) + u32(next) + b"\2" + u64(500) + counted(segments)
+    tagged = [segment(1, spans=[span(0, 0, 50), span(0, 1, 60), span(0, 0xFFFF, 70), span(1, 1, 80), span(0xFFFF, 0xFFFF, 90)])]
+    shown = [tables[:2], tables[:2], tables]
     return {
         "root_tables": root(tables),
+        "root_tags": root(tables, tags),
+        "root_tags_descending": root(tables, tags[::-1]),
+        "root_before_tags": root(tables, magic=b"HFROOT01"),
+        "manifest_tags": manifest(tagged, 10, tags, shown),
+        "manifest_span_of_no_tag": manifest([segment(1, spans=[span(2, 2, 1)])], 10, tags, shown),
+        "manifest_spans_descending": manifest([segment(1, spans=[span(1, 1, 1), span(0, 0, 1)])], 10, tags, shown),
+        "manifest_version_1": manifest([segment(1)], 10, version=1),
         "root_descending": root(tables[::-1]),
         "root_empty": root([]),
         "manifest_segments": manifest([segment(1), segment(2, 3), segment(9)], 10),

@@ -16,7 +16,10 @@ enum class EntryKind : uint8_t {
   kSavePoint = 5,
   kClosed = 6,
   kOpenSession = 7,
+  kCreateTag = 8,
+  kDropTag = 9,
 };
+inline constexpr EntryKind kLastEntryKind = EntryKind::kDropTag;
 
 struct Entry {
   EntryKind kind{};

@@ -205,4 +205,34 @@ Result<Opened> DecodeOpened(ByteView payload) {
   return command;
 }
 
+namespace {
+
+Bytes EncodeName(ByteView name) {
+  Bytes out;
+  Writer(out).Blob16(name);
+  return out;
+}
+
+Result<Bytes> DecodeTagName(ByteView payload) {
+  Reader r(payload);
+  Bytes name = ToBytes(r.Blob16(limits::kTagNameBytesMax));
+  if (!r.Finish() || name.empty()) return Code::kMalformed;
+  return name;
+}
+
+}  // namespace
+
+Bytes Encode(const CreateTag& command) { return EncodeName(command.name); }
+Bytes Encode(const DropTag& command) { return EncodeName(command.name); }
+
+Result<CreateTag> DecodeCreateTag(ByteView payload) {
+  HF_TRY(Bytes name, DecodeTagName(payload));
+  return CreateTag{std::move(name)};
+}
+
+Result<DropTag> DecodeDropTag(ByteView payload) {
+  HF_TRY(Bytes name, DecodeTagName(payload));
+  return DropTag{std::move(name)};
+}
+
 }  // namespace holdfast::kernel

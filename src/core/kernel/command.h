@@ -87,6 +87,13 @@ struct OpenSession {
 struct Opened {
   MemberId member;
 };
+// The state of the next save point is kept under the name until it is dropped.
+struct CreateTag {
+  Bytes name;  // 1 to 128 bytes; of UTF-8, which the proposer checks
+};
+struct DropTag {
+  Bytes name;
+};
 
 // errors  kKeySize, kValueSize, kBatchSize (operations, compares or bytes), kInvalidArgument (an empty or
 // inverted range)
@@ -104,6 +111,8 @@ Bytes Encode(const DropTable& command);
 Bytes Encode(const SavePoint& command);
 Bytes Encode(const OpenSession& command);
 Bytes Encode(const Opened& command);
+Bytes Encode(const CreateTag& command);
+Bytes Encode(const DropTag& command);
 
 // Each: kMalformed.
 Result<Batch> DecodeBatch(ByteView payload);
@@ -113,6 +122,8 @@ Result<DropTable> DecodeDropTable(ByteView payload);
 Result<SavePoint> DecodeSavePoint(ByteView payload);  // any fold version: who folds decides what it can
 Result<OpenSession> DecodeOpenSession(ByteView payload);
 Result<Opened> DecodeOpened(ByteView payload);
+Result<CreateTag> DecodeCreateTag(ByteView payload);
+Result<DropTag> DecodeDropTag(ByteView payload);
 
 }  // namespace holdfast::kernel
 

@@ -44,6 +44,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 7:
       Same(DecodeOpenSession(payload), payload);
       break;
+    case 8:
+      Same(DecodeCreateTag(payload), payload);
+      break;
+    case 9:
+      Same(DecodeDropTag(payload), payload);
+      break;
     default:
       break;
   }

@@ -351,7 +351,7 @@ session::StoreStatus Engine::Status_() {
     for (const auto& [number, segment] : m.segments) {
       ++s.segments;
       s.segment_bytes += segment.size;
-      s.live_bytes += segment.live_bytes;
+      s.live_bytes += segment.live_bytes();
     }
   }
   s.cache_bytes = nodes_.memory_bytes();

@@ -8,6 +8,7 @@
 
 #include "core/journal/frame.h"
 #include "core/seal/unlock.h"
+#include "core/store/garbage.h"
 #include "core/store/layout.h"
 #include "core/tree/descriptor.h"
 #include "core/tree/source.h"
@@ -22,12 +23,25 @@ struct Table {
 };
 using Tables = std::map<TableId, Table>;
 
+// A name for what the tables were at a save point, kept until it is dropped.
+struct Tag {
+  std::string name;               // limits::kTagNameBytesMax, UTF-8
+  journal::LogPosition position;  // of the save point
+  Tables tables;
+};
+using Tags = std::map<std::string, Tag, std::less<>>;
+
+// All tags' tables together: the logical root has about 100 bytes for each, and is written at every save.
+inline constexpr size_t kTaggedTablesMax = 256u << 10;
+
 struct LogicalRoot {
   StoreId store;
   journal::LogPosition position;
   Digest parent{}, audit_head{};
   Tables tables;  // hints are not part of the canonical bytes
+  Tags tags;
 
+  TagLine Line() const;  // where the tags stand
   Bytes Encode() const;
   static Result<LogicalRoot> Decode(ByteView untrusted);  // kMalformed, kUnknownFormat; hints are zero
   Digest ComputeDigest(const Key& root_key) const;
@@ -40,11 +54,15 @@ struct Segment {
   Epoch epoch;
   std::array<uint8_t, 32> salt{};
   Digest h{}, sha256{};
-  uint64_t size = 0, live_bytes = 0;  // live: sealed bytes that the root of this manifest reaches
-  SaveNumber born, condemned;         // condemned 0 = live; else nothing of it is reached since that save
+  uint64_t size = 0;
+  Spans spans;                 // sealed bytes that the root of this manifest and its tags reach
+  bool blobs = false;          // chunks or chunk lists may lie in it
+  SaveNumber born, condemned;  // condemned 0 = reached; else nothing of it is reached since that save
+  uint64_t live_bytes() const { return spans.total(); }
   friend bool operator==(const Segment&, const Segment&) = default;
 };
 using Segments = std::map<uint32_t, Segment>;
+inline constexpr uint8_t kCleaningsOwed = 3;  // what moves leaves holes where its parents lay
 
 struct Manifest {
   StoreId store;
@@ -53,6 +71,10 @@ struct Manifest {
   LogicalRoot root;
   journal::FramePosition frame;  // that holds the save point's entry; number 0 at init
   uint32_t next_segment = 1;
+  // A tag was dropped, or cleaning asked for: so many more saves clean thoroughly. Those that lessen the
+  // garbage without coming to an end are not counted.
+  uint8_t cleanings_owed = 0;
+  uint64_t garbage_before = 0;  // when the last of them began
   Segments segments;
 
   Bytes Encode() const;

@@ -29,6 +29,13 @@ Manifest Example() {
     }
     m.root.tables[t.id] = t;
   }
+  for (uint64_t at : {60, 80, 80}) {
+    Tag tag{"tag " + std::to_string(m.root.tags.size()), {LogIndex(at), Term(2), {}}, m.root.tables};
+    tag.tables.erase(tag.tables.begin());
+    m.root.tags.emplace(tag.name, tag);
+  }
+  m.cleanings_owed = 2;
+  m.garbage_before = 1234;
   m.frame.number = FrameNumber(31);
   m.next_segment = 9;
   for (uint32_t n : {1u, 2u, 8u}) {
@@ -36,7 +43,13 @@ Manifest Example() {
     s.number = n;
     s.id = random.NewId<SegmentId>();
     s.size = 1000 * n;
-    s.live_bytes = 400;
+    s.spans.Add(kNow, kNow, 100 + n);
+    if (n > 1) s.spans.Add(LogIndex(60), LogIndex(60), 200);
+    if (n > 2) {
+      s.spans.Add(LogIndex(60), kNow, 300);
+      s.spans.Add(LogIndex(60), LogIndex(80), 150);
+      s.blobs = true;
+    }
     s.born = SaveNumber(n);
     m.segments[n] = s;
   }
@@ -53,6 +66,29 @@ TEST(Manifest, DecodesToWhatWasEncodedAndNothingElseDecodes) {
   for (size_t n = 0; n < text.size(); ++n) EXPECT_FALSE(Manifest::Decode(ByteView(text).first(n))) << n;
   text.push_back(0);
   EXPECT_FALSE(Manifest::Decode(text));
+}
+
+TEST(Manifest, OneFromBeforeThereWereTagsIsRefusedByItsVersion) {
+  Bytes text = Example().Encode();
+  StoreLittle<uint32_t>(text.data(), 1);
+  EXPECT_EQ(Manifest::Decode(text).code(), Code::kUnknownFormat);
+  Bytes root = Example().root.Encode();
+  root[7] = '1';
+  EXPECT_EQ(LogicalRoot::Decode(root).code(), Code::kUnknownFormat);
+}
+
+TEST(Manifest, ASpanOfNoTagIsRefused) {
+  Manifest m = Example();
+  Bytes text = m.Encode();
+  size_t span = text.size() - 8;  // the last one is of segment 8: first tag 80 .. now
+  EXPECT_TRUE(Manifest::Decode(text));
+  for (uint16_t ordinal : {uint16_t{2}, uint16_t{7}, uint16_t{0xFFFE}}) {
+    Bytes other = text;
+    StoreLittle(other.data() + span, ordinal);
+    EXPECT_FALSE(Manifest::Decode(other)) << ordinal;
+  }
+  StoreLittle<uint32_t>(text.data() + span + 4, 8000);
+  EXPECT_FALSE(Manifest::Decode(text)) << "more than the segment has";
 }
 
 TEST(Manifest, WhateverByteDiffersItIsRefusedOrAnotherManifest) {

@@ -65,7 +65,7 @@ struct VerifyReport {
   std::vector<Finding> findings;
   Freshness freshness;
   StoreId store;
-  uint64_t tables = 0, rows = 0, nodes = 0, segments = 0, segment_bytes = 0, frames = 0, bytes = 0;
+  uint64_t tables = 0, rows = 0, tags = 0, nodes = 0, segments = 0, segment_bytes = 0, frames = 0, bytes = 0;
   LogIndex last_index;
   // 0 clean; kTampered, kMissing, kAlien, kRolledBack, kForked, kBothSlotsBad… for the worst finding;
   // kFreshnessUnproven with require_fresh.

@@ -104,8 +104,8 @@ TEST(RuleD5, CleaningMovesNodesWithoutChangingWhatTheyAre) {
     for (const auto& [number, s] : m.segments) {
       if (s.condemned != SaveNumber()) continue;
       size += s.size;
-      live += s.live_bytes;
-      EXPECT_LE(s.live_bytes, s.size);
+      live += s.live_bytes();
+      EXPECT_LE(s.live_bytes(), s.size);
     }
     EXPECT_LE(size, 3 * live) << "round " << round << ": garbage is not collected";
     rig.ExpectRows("round " + std::to_string(round));
@@ -146,7 +146,7 @@ TEST(RuleD3, DiskUseStaysBoundedUnderOverwrite) {
     for (const auto& o : all) bytes += o.size_bytes;
     largest = std::max(largest, bytes);
     live = 0;
-    for (const auto& [number, s] : rig.s->state->CurrentView().base->manifest.segments) live += s.live_bytes;
+    for (const auto& [number, s] : rig.s->state->CurrentView().base->manifest.segments) live += s.live_bytes();
     // Twice what is live and the slack, plus what two saves condemned and may not delete yet.
     ASSERT_LE(bytes, 6 * live + (2u << 20)) << "round " << round;
     std::vector<seam::ObjectInfo> journal = seam::ListAll(*rig.disk, "members/").value();

@@ -6,122 +6,11 @@
 #include "core/store/segment_sink.h"
 #include "core/tree/fold.h"
 #include "core/tree/patricia_fold.h"
-#include "core/tree/patricia_node.h"
 
 namespace holdfast::store {
 namespace {
 
 HF_NOT_YET("A3: segments, frames and slot files in parts for providers with a small maximal value");
-
-// Moves what is live out of victim segments (D5). Addresses do not change: only places do, and the parents
-// that name them are sealed again.
-class Cleaner {
- public:
-  Cleaner(NodeAccess& nodes, SegmentSink& sink, const std::set<uint32_t>& victims)
-      : nodes_(nodes), sink_(sink), victims_(victims) {}
-
-  enum class Kind { kInner, kLeaf, kChunkList, kChunk };
-
-  // The reference to use from now on. A chunk is read only when it moves.
-  Result<tree::NodeRef> Clean(const tree::NodeRef& ref, size_t depth, Kind kind) {
-    if (depth > tree::patricia::kPathNodesMax + 2) return Code::kMalformed;
-    bool move = victims_.contains(ref.hint.segment);
-    if (kind == Kind::kChunk && !move) return ref;
-    HF_TRY(tree::NodePtr node, Get(ref));
-    std::vector<tree::NodeRef> children = node->References();
-    std::vector<Kind> kinds = KindsOfChildren(*node);
-    HF_CHECK(kinds.size() == children.size());
-    bool changed = move;
-    for (size_t i = 0; i < children.size(); ++i) {
-      HF_TRY(tree::NodeRef cleaned, Clean(children[i], depth + 1, kinds[i]));
-      if (cleaned.hint != children[i].hint) changed = true;
-      children[i].hint = cleaned.hint;
-    }
-    if (!changed) return ref;
-    tree::EncodedNode text{ToBytes(node->canonical()), tree::EncodeTail(*node, children)};
-    tree::NodeRef moved = sink_.Emit(std::move(text));
-    HF_CHECK(moved.address == ref.address);
-    moved.birth = ref.birth;
-    sink_.Dead(ref);
-    return moved;
-  }
-
-  Result<tree::NodeRef> CleanRoot(const tree::NodeRef& ref) {
-    HF_TRY(tree::NodePtr root, Get(ref));
-    return Clean(ref, 0, root->type() == tree::NodeType::kInner ? Kind::kInner : Kind::kLeaf);
-  }
-
- private:
-  static std::vector<Kind> KindsOfChildren(const tree::Node& node) {
-    std::vector<Kind> kinds;
-    for (size_t i = 0; i < node.count(); ++i) {
-      switch (node.type()) {
-        case tree::NodeType::kInner:
-          kinds.push_back(node.level() == 1 ? Kind::kLeaf : Kind::kInner);
-          break;
-        case tree::NodeType::kPatriciaInner:
-          kinds.push_back(Kind::kInner);  // or a leaf: only it can tell
-          break;
-        case tree::NodeType::kPatriciaLeaf:
-        case tree::NodeType::kLeaf: {
-          tree::StoredValue v = node.value(i);
-          if (v.is_blob)
-            kinds.push_back(v.length > limits::kBlobChunkBytes ? Kind::kChunkList : Kind::kChunk);
-          break;
-        }
-        case tree::NodeType::kChunkList:
-          kinds.push_back(Kind::kChunk);
-          break;
-        case tree::NodeType::kChunk:
-          break;
-      }
-    }
-    return kinds;
-  }
-  Result<tree::NodePtr> Get(const tree::NodeRef& ref) {
-    if (tree::NodePtr node = nodes_.Find(ref)) return node;
-    HF_TRY_VOID(nodes_.Fetch(ref));
-    tree::NodePtr node = nodes_.Find(ref);
-    HF_CHECK(node != nullptr);
-    return node;
-  }
-  NodeAccess& nodes_;
-  SegmentSink& sink_;
-  const std::set<uint32_t>& victims_;
-};
-
-// Segments to leave: the emptiest first, until what remains is within bounds. Never those of this save.
-std::set<uint32_t> ChooseVictims(const Manifest& manifest, const Placement& placement) {
-  uint64_t size = 0, live = 0;
-  size_t count = 0;
-  std::vector<const Segment*> candidates;
-  for (const auto& [number, s] : manifest.segments) {
-    if (s.condemned != SaveNumber() || s.live_bytes == 0) continue;
-    size += s.size;
-    live += s.live_bytes;
-    ++count;
-    if (s.born != manifest.save) candidates.push_back(&s);
-  }
-  size_t count_max = placement.segments_slack + 2 * static_cast<size_t>(live / placement.segment_bytes);
-  std::set<uint32_t> victims;
-  if (size <= 2 * live + placement.garbage_slack_bytes && count <= count_max) return victims;
-  std::sort(candidates.begin(), candidates.end(), [](const Segment* a, const Segment* b) {
-    // share of live bytes, then size: small ones are cheap to merge
-    double sa = static_cast<double>(a->live_bytes) / static_cast<double>(a->size);
-    double sb = static_cast<double>(b->live_bytes) / static_cast<double>(b->size);
-    if (sa != sb) return sa < sb;
-    return a->size != b->size ? a->size < b->size : a->number < b->number;
-  });
-  uint64_t size_goal = live + live / 2 + placement.garbage_slack_bytes / 2;
-  size_t count_goal = count_max / 2;
-  for (const Segment* s : candidates) {
-    if (size <= size_goal && count <= count_goal) break;
-    victims.insert(s->number);
-    size -= s->size - s->live_bytes;
-    --count;
-  }
-  return victims;
-}
 
 // Fewer changes than that are folded faster than threads are started.
 constexpr size_t kRowsForWorkers = 10'000;
@@ -130,8 +19,14 @@ constexpr size_t kPartsPerWorker = 16;  // so that all are busy to the end
 // One table's changes into its tree.
 class TableFold {
  public:
-  TableFold(const SaveInput& input, Manifest& manifest, Table& table, const seal::DomainKeys& keys)
-      : input_(input), manifest_(manifest), table_(table), keys_(keys), overlay_(*input.point.changes) {
+  TableFold(const SaveInput& input, Manifest& manifest, Table& table, const seal::DomainKeys& keys,
+            Deaths& deaths)
+      : input_(input),
+        manifest_(manifest),
+        table_(table),
+        keys_(keys),
+        deaths_(deaths),
+        overlay_(*input.point.changes) {
     bool many = overlay_.rows(table.id) >= kRowsForWorkers && !table.root.empty &&
                 table.descriptor.layout == tree::Layout::kBTree;
     size_t workers = many ? input.workers.count() : 1;
@@ -148,7 +43,7 @@ class TableFold {
     for (auto& sink : sinks_) {
       if (done) done = sink->Finish();
     }
-    for (auto& sink : sinks_) sink->MergeInto(manifest_);
+    for (auto& sink : sinks_) sink->MergeInto(manifest_, deaths_);
     return done;
   }
 
@@ -201,39 +96,111 @@ class TableFold {
   Manifest& manifest_;
   Table& table_;
   const seal::DomainKeys& keys_;
+  Deaths& deaths_;
   const tree::Overlay& overlay_;
   std::vector<std::unique_ptr<NodeAccess>> nodes_;  // by worker
   std::vector<std::unique_ptr<SegmentSink>> sinks_;
 };
 
-void CondemnTables(Manifest& manifest) {  // what a dropped table left: all of it is dead
-  for (auto& [number, s] : manifest.segments) {
-    if (!manifest.root.tables.contains(s.table)) s.live_bytes = 0;
+void OweCleaning(Manifest& m) {
+  m.cleanings_owed = kCleaningsOwed;
+  m.garbage_before = UINT64_MAX;
+}
+
+// The tags as of the save point, without those that it makes; they have the tables and places of the base.
+void KeepTags(const SaveInput& input, Manifest& m) {
+  const Tags& before = input.point.base->manifest.root.tags;
+  for (const auto& [name, index] : input.point.tags) {
+    if (index == input.point.position.index) continue;
+    auto it = before.find(name);
+    HF_CHECK(it != before.end() && it->second.position.index == index);
+    m.root.tags.emplace(name, it->second);
+  }
+  for (const auto& [name, tag] : before) {
+    if (!m.root.tags.contains(name)) OweCleaning(m);
+  }
+  TagLine line = m.root.Line();
+  for (auto& [number, s] : m.segments) s.spans.Rename(line, LogIndex());
+}
+
+void MakeTags(const SaveInput& input, Manifest& m) {
+  LogIndex here = input.point.position.index;
+  bool made = false;
+  for (const auto& [name, index] : input.point.tags) {
+    if (index != here) continue;
+    m.root.tags.emplace(name, Tag{name, m.root.position, m.root.tables});
+    made = true;
+  }
+  if (!made) return;
+  TagLine line = m.root.Line();
+  for (auto& [number, s] : m.segments) s.spans.Rename(line, here);
+}
+
+// What a dropped table leaves: all of it dies.
+void DropTables(Manifest& m, const TagLine& line) {
+  for (auto& [number, s] : m.segments) {
+    if (!m.root.tables.contains(s.table)) s.spans.AllDie(line);
   }
 }
 
-Status CleanTables(const SaveInput& input, Manifest& manifest, const seal::Keyring& keyring) {
-  std::set<uint32_t> victims = ChooseVictims(manifest, input.placement);
-  if (victims.empty()) return Ok();
+// The roots of one table, from the newest to the oldest, each with who sees it.
+std::vector<std::pair<LogIndex, Table*>> RootsOf(const TableId& id, LogicalRoot& root) {
+  std::vector<std::pair<LogIndex, Table*>> roots;
+  if (auto it = root.tables.find(id); it != root.tables.end()) roots.push_back({kNow, &it->second});
+  for (auto& [name, tag] : root.tags) {
+    if (auto it = tag.tables.find(id); it != tag.tables.end())
+      roots.push_back({tag.position.index, &it->second});
+  }
+  std::stable_sort(roots.begin(), roots.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  return roots;
+}
+
+Status CleanTable(const SaveInput& input, Manifest& m, const TableId& id, const std::set<uint32_t>& victims,
+                  const VersionPtr& now, NodeAccess& nodes) {
+  auto roots = RootsOf(id, m.root);
+  if (roots.empty()) return Ok();
+  TagLine line = m.root.Line();
+  SegmentSink sink(input, m.save, *roots.front().second, now->keys.at(id), {m.next_segment, 1});
+  Cleaner cleaner(nodes, m.segments, line, victims,
+                  [&](tree::EncodedNode node, LogIndex first, LogIndex last) {
+                    return sink.EmitFor(std::move(node), first, last);
+                  });
+  Status done;
+  for (auto& [seen_by, table] : roots) {
+    if (table->root.empty) continue;
+    auto moved = cleaner.CleanRoot(table->root.ref, seen_by);
+    if (!moved) {
+      done = moved.error();
+      break;
+    }
+    table->root.ref = *moved;
+  }
+  Status finished = sink.Finish();
+  Deaths none;
+  sink.MergeInto(m, none);
+  HF_TRY_VOID(std::move(done));
+  return finished;
+}
+
+Status CleanTables(const SaveInput& input, Manifest& m, const seal::Keyring& keyring) {
+  if (input.clean) OweCleaning(m);
+  CleaningPlan plan = PlanCleaning(m, input.placement, m.cleanings_owed > 0);
+  if (plan.victims.empty()) {
+    m.cleanings_owed = 0;
+    m.garbage_before = 0;
+    return Ok();
+  }
+  if (m.cleanings_owed > 0 && (plan.complete || plan.garbage_bytes >= m.garbage_before)) --m.cleanings_owed;
+  m.garbage_before = m.cleanings_owed > 0 ? plan.garbage_bytes : 0;
   // Nodes folded in this save are durable only with the slot, but readable: reads go through a version that
   // lists them.
-  HF_TRY(VersionPtr now, MakeVersion(manifest, keyring, input.secrets));
+  HF_TRY(VersionPtr now, MakeVersion(m, keyring, input.secrets));
   NodeCache cache(16u << 20);
   VersionNodes nodes(input.storage, now, cache);
   std::set<TableId> tables;
-  for (uint32_t v : victims) tables.insert(manifest.segments.at(v).table);
-  for (const TableId& id : tables) {
-    auto it = manifest.root.tables.find(id);
-    if (it == manifest.root.tables.end() || it->second.root.empty) continue;
-    Table& table = it->second;
-    SegmentSink sink(input, manifest.save, table, now->keys.at(id), {manifest.next_segment, 1});
-    Cleaner cleaner(nodes, sink, victims);
-    auto moved = cleaner.CleanRoot(table.root.ref);
-    Status finished = sink.Finish();
-    sink.MergeInto(manifest);
-    HF_TRY(table.root.ref, std::move(moved));
-    HF_TRY_VOID(finished);
-  }
+  for (uint32_t v : plan.victims) tables.insert(m.segments.at(v).table);
+  for (const TableId& id : tables) HF_TRY_VOID(CleanTable(input, m, id, plan.victims, now, nodes));
   return Ok();
 }
 
@@ -260,6 +227,13 @@ Result<VersionPtr> MakeVersion(Manifest manifest, const seal::Keyring& keyring, 
     HF_TRY(seal::DomainKeys keys, keyring.TableKeys(id, table.epoch, table.descriptor.Encode()));
     version->keys.emplace(id, std::move(keys));
   }
+  for (const auto& [name, tag] : manifest.root.tags) {
+    for (const auto& [id, table] : tag.tables) {
+      if (version->keys.contains(id)) continue;
+      HF_TRY(seal::DomainKeys keys, keyring.TableKeys(id, table.epoch, table.descriptor.Encode()));
+      version->keys.emplace(id, std::move(keys));
+    }
+  }
   version->root_digest = manifest.root.ComputeDigest(secrets.keys.root);
   version->manifest = std::move(manifest);
   return VersionPtr(std::move(version));
@@ -282,23 +256,33 @@ Result<VersionPtr> RunSave(const SaveInput& input) {
   m.root.tables = input.point.tables;
   seal::Keyring keyring = input.point.keyring.Clone();
   HF_TRY_VOID(DropLeftovers(input, m.save));
+  m.cleanings_owed = before.cleanings_owed;
+  m.garbage_before = before.garbage_before;
+  KeepTags(input, m);
+  TagLine line = m.root.Line();
+  Deaths deaths;
 
   for (auto& [id, table] : m.root.tables) {
     auto base = before.root.tables.find(id);
     table.root = base == before.root.tables.end() ? tree::Root{} : base->second.root;
     HF_TRY(seal::DomainKeys keys, keyring.TableKeys(id, table.epoch, table.descriptor.Encode()));
-    HF_TRY_VOID(TableFold(input, m, table, keys).Run());
+    HF_TRY_VOID(TableFold(input, m, table, keys, deaths).Run());
   }
-  CondemnTables(m);
+  deaths.TakeFrom(m.segments, line);
+  DropTables(m, line);
+  MakeTags(input, m);
   HF_TRY_VOID(CleanTables(input, m, keyring));
   for (auto& [number, s] : m.segments) {
-    if (s.live_bytes == 0 && s.condemned == SaveNumber()) s.condemned = m.save;
+    if (s.spans.empty() && s.condemned == SaveNumber()) s.condemned = m.save;
   }
   HF_TRY_VOID(input.storage.Barrier());
   HF_TRY_VOID(WriteSlot(input.storage, m, keyring, input.secrets, input.random));
   input.leftovers.clear();
   return MakeVersion(std::move(m), keyring, input.secrets);
 }
+
+// 16 GiB of full segments: a tag that held everything goes in steps, and no save waits for it.
+constexpr size_t kDeletesPerSaveMax = 1024;
 
 Result<std::vector<uint32_t>> DeleteCondemned(seam::Storage& storage, const TreeVersion& version,
                                               SaveNumber older_slot, const std::vector<VersionPtr>& pinned) {
@@ -311,6 +295,7 @@ Result<std::vector<uint32_t>> DeleteCondemned(seam::Storage& storage, const Tree
       if (it != v->manifest.segments.end() && it->second.condemned == SaveNumber()) held = true;
     }
     if (held) continue;
+    if (deleted.size() == kDeletesPerSaveMax) break;  // the others stay listed: the next save goes on
     HF_TRY_VOID(storage.Delete(SegmentName(s.id)));
     deleted.push_back(number);
   }

@@ -12,21 +12,13 @@
 
 #include <set>
 
+#include "core/store/cleaner.h"
 #include "core/store/nodes.h"
 #include "core/store/slots.h"
 #include "core/store/state.h"
 #include "core/store/workers.h"
 
 namespace holdfast::store {
-
-// Where this member puts its nodes; the logical root does not depend on it (D1).
-struct Placement {
-  uint64_t segment_bytes = limits::kSegmentBytesTarget;
-  // Cleaning starts when the segments take more than twice what is live plus the slack, or when there are
-  // very many.
-  uint64_t garbage_slack_bytes = limits::kSegmentBytesTarget;
-  size_t segments_slack = 256;
-};
 
 // Where a save reads nodes, and who may want the ones that it makes. Thread-safe.
 class SaveNodes {
@@ -61,6 +53,7 @@ struct SaveInput {
   const std::set<uint32_t>& deleted;    // segments whose delete is confirmed
   std::vector<std::string>& leftovers;  // segments of a failed attempt; the next one deletes them first
   Placement placement = {};
+  bool clean = false;  // thoroughly, now and in the saves after, until there is nothing to gain
 };
 
 // The new version, durable in its slot; the caller writes the anchor next. On an error the older slot is
@@ -69,7 +62,8 @@ struct SaveInput {
 Result<VersionPtr> RunSave(const SaveInput& input);
 
 // Segments of `version` that nothing can need any more: condemned before the older slot, and in no version
-// that is still pinned. Deletes them; the caller owes a barrier before it calls them confirmed (D3).
+// that is still pinned. Deletes them, a bounded number in one call, the oldest first; the caller owes a
+// barrier before it calls them confirmed (D3).
 Result<std::vector<uint32_t>> DeleteCondemned(seam::Storage& storage, const TreeVersion& version,
                                               SaveNumber older_slot, const std::vector<VersionPtr>& pinned);
 

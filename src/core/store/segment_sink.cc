@@ -3,6 +3,15 @@
 #include <algorithm>
 
 namespace holdfast::store {
+namespace {
+
+bool HoldsBlob(const tree::EncodedNode& node) {
+  auto type = static_cast<tree::NodeType>(node.canonical[0]);
+  return type == tree::NodeType::kChunk || type == tree::NodeType::kChunkList;
+}
+
+}  // namespace
+
 SegmentSink::SegmentSink(const SaveInput& input, SaveNumber save, const Table& table,
                          const seal::DomainKeys& keys, Numbers numbers)
     : input_(input),
@@ -14,13 +23,14 @@ SegmentSink::SegmentSink(const SaveInput& input, SaveNumber save, const Table& t
       number_(numbers.first),
       step_(numbers.step) {}
 
-tree::NodeRef SegmentSink::Emit(tree::EncodedNode node) {
+tree::NodeRef SegmentSink::EmitFor(tree::EncodedNode node, LogIndex first, LogIndex last) {
   tree::NodeRef ref;
   ref.address = addresses_.Of(node.canonical);
   ref.birth = input_.point.position.index;
   seal::Extent at = builder_.Add(ref.address, node.canonical, node.hints);
   ref.hint = {number_, at.offset, at.length};
-  live_ += at.length;
+  spans_.Add(first, last, at.length);
+  blobs_ = blobs_ || HoldsBlob(node);
   input_.nodes.Keep(ref.hint, node);
   if (builder_.size_bytes() < input_.placement.segment_bytes) return ref;
   if (status_) {
@@ -32,13 +42,7 @@ tree::NodeRef SegmentSink::Emit(tree::EncodedNode node) {
 }
 
 // Also of nodes of this fold: their segments are in the manifest when the deaths are taken from it.
-void SegmentSink::Dead(const tree::NodeRef& ref) {
-  if (ref.hint.segment == number_ && !builder_.empty()) {
-    live_ -= ref.hint.length;
-    return;
-  }
-  dead_[ref.hint.segment] += ref.hint.length;
-}
+void SegmentSink::Dead(const tree::NodeRef& ref) { dead_.Add(ref); }
 
 Status SegmentSink::Finish() {
   if (status_ && !builder_.empty()) status_ = Flush();
@@ -61,7 +65,8 @@ Status SegmentSink::Flush() {
   s.h = sealed.header.h;
   s.sha256 = sealed.sha256;
   s.size = sealed.bytes.size();
-  s.live_bytes = std::exchange(live_, 0);
+  s.spans = std::exchange(spans_, {});
+  s.blobs = std::exchange(blobs_, false);
   names_.push_back(name);
   HF_TRY_VOID(input_.storage.PutIfAbsent(name, sealed.bytes));
   builder_.Reuse(std::move(sealed.bytes));
@@ -69,17 +74,13 @@ Status SegmentSink::Flush() {
   return Ok();
 }
 
-void SegmentSink::MergeInto(Manifest& manifest) {
+void SegmentSink::MergeInto(Manifest& manifest, Deaths& deaths) {
   for (std::string& name : names_) input_.leftovers.push_back(std::move(name));
   for (Segment& s : segments_) {
     manifest.next_segment = std::max(manifest.next_segment, s.number + 1);
     manifest.segments.emplace(s.number, s);
   }
-  for (const auto& [number, bytes] : dead_) {
-    auto it = manifest.segments.find(number);
-    if (it != manifest.segments.end())
-      it->second.live_bytes -= std::min<uint64_t>(it->second.live_bytes, bytes);
-  }
+  deaths.MergeFrom(dead_);
   names_.clear();
   segments_.clear();
 }

@@ -3,8 +3,6 @@
 #ifndef HOLDFAST_CORE_STORE_SEGMENT_SINK_H_
 #define HOLDFAST_CORE_STORE_SEGMENT_SINK_H_
 
-#include <unordered_map>
-
 #include "core/store/save.h"
 
 namespace holdfast::store {
@@ -19,14 +17,16 @@ class SegmentSink : public tree::NodeSink {
   SegmentSink(const SaveInput& input, SaveNumber save, const Table& table, const seal::DomainKeys& keys,
               Numbers numbers);
 
-  tree::NodeRef Emit(tree::EncodedNode node) override;
+  tree::NodeRef Emit(tree::EncodedNode node) override { return EmitFor(std::move(node), kNow, kNow); }
+  // An old node in a new place: those who see it, see it there.
+  tree::NodeRef EmitFor(tree::EncodedNode node, LogIndex first, LogIndex last);
   void Dead(const tree::NodeRef& ref) override;
   // Puts what is left. Whatever failed since the beginning.
   Status Finish();
 
   // Its segments come into the manifest, what died into `deaths`, the names of all it has put, or tried to,
   // into the leftovers. Once, at the end, also after a failure.
-  void MergeInto(Manifest& manifest);
+  void MergeInto(Manifest& manifest, Deaths& deaths);
 
  private:
   Status Flush();
@@ -39,10 +39,11 @@ class SegmentSink : public tree::NodeSink {
   seal::SegmentBuilder builder_;
   uint32_t number_;
   const uint32_t step_;
-  uint64_t live_ = 0;
+  Spans spans_;         // of the segment that is being built
+  bool blobs_ = false;  // so is this
   std::vector<Segment> segments_;
   std::vector<std::string> names_;
-  std::unordered_map<uint32_t, uint64_t> dead_;
+  Deaths dead_;
   Status status_;
 };
 

@@ -1,5 +1,7 @@
 #include "core/store/state.h"
 
+#include <algorithm>
+
 #include "core/store/rows.h"
 #include "crypto/hash.h"
 
@@ -16,8 +18,23 @@ Outcome Refuse(Code code, uint64_t detail = 0) { return {code, detail}; }
 }  // namespace
 
 const tree::Root View::RootOf(const TableId& table) const {
-  auto it = base->manifest.root.tables.find(table);
-  return it == base->manifest.root.tables.end() ? tree::Root{} : it->second.root;
+  const Tables& tables = tag != nullptr ? tag->tables : base->manifest.root.tables;
+  auto it = tables.find(table);
+  return it == tables.end() ? tree::Root{} : it->second.root;
+}
+
+Result<View> TagView(const VersionPtr& base, std::string_view tag) {
+  auto it = base->manifest.root.tags.find(tag);
+  if (it == base->manifest.root.tags.end()) return Code::kNoTag;
+  const Tag& t = it->second;
+  return View{base, nullptr, std::make_shared<tree::Overlay>(), t.position.index, &t};
+}
+
+Result<TableId> FindTableIn(const Tables& tables, std::string_view name) {
+  for (const auto& [id, t] : tables) {
+    if (!IsSystemTable(id) && t.descriptor.name == name) return id;
+  }
+  return Code::kNoTable;
 }
 
 std::optional<tree::Overlay::Hit> View::OverlayGet(const TableId& table, ByteView key) const {
@@ -66,6 +83,11 @@ State::State(VersionPtr base, seal::Keyring keyring)
       position_(base_->manifest.root.position) {
   for (const auto& [id, table] : tables_) {
     if (!ReservedTable(id)) by_name_[table.descriptor.name] = id;
+  }
+  for (const auto& [name, tag] : base_->manifest.root.tags) {
+    TagState& t = tags_[name];
+    t.index = tag.position.index;
+    for (const auto& [id, table] : tag.tables) t.tables.push_back(id);
   }
   AddPreCommitHook([this](LogIndex at, tree::Overlay& rows) { FlushSessions(at, rows); });
 }
@@ -289,17 +311,57 @@ Outcome State::CommitDrop(const journal::Entry& entry) {
   if (it == tables_.end() || ReservedTable(command->table)) return Refuse(Code::kNoTable);
   by_name_.erase(it->second.descriptor.name);
   tables_.erase(it);
-  keyring_.DropTable(command->table);  // slots and snapshots that still show it have their own copy
+  // Slots and snapshots that still show it have their own copy.
+  if (!TagShows(command->table)) keyring_.DropTable(command->table);
+  return {};
+}
+
+bool State::TagShows(const TableId& table) const {
+  return std::any_of(tags_.begin(), tags_.end(), [&](const auto& t) {
+    return std::binary_search(t.second.tables.begin(), t.second.tables.end(), table);
+  });
+}
+
+Outcome State::CommitCreateTag(const journal::Entry& entry) {
+  auto command = kernel::DecodeCreateTag(entry.payload);
+  if (!command) return Refuse(command.code());
+  std::string name = ToText(command->name);
+  if (tags_.contains(name)) return Refuse(Code::kTagExists);
+  size_t tables = tables_.size();
+  for (const auto& [other, tag] : tags_)
+    tables += tag.index == LogIndex() ? limits::kTablesMax : tag.tables.size();
+  if (tags_.size() >= limits::kTagsMax || tables > kTaggedTablesMax - limits::kTablesMax)
+    return Refuse(Code::kTooManyTags);
+  tags_.emplace(std::move(name), TagState{});
+  return {};
+}
+
+Outcome State::CommitDropTag(const journal::Entry& entry) {
+  auto command = kernel::DecodeDropTag(entry.payload);
+  if (!command) return Refuse(command.code());
+  auto it = tags_.find(AsText(command->name));
+  if (it == tags_.end()) return Refuse(Code::kNoTag);
+  TagState dropped = std::move(it->second);
+  tags_.erase(it);
+  for (const TableId& id : dropped.tables) {
+    if (!tables_.contains(id) && !TagShows(id)) keyring_.DropTable(id);
+  }
   return {};
 }
 
 void State::CommitSavePoint(const journal::LogPosition& at) {
   HF_CHECK(saving_ == nullptr);
   for (const PreCommitHook& hook : hooks_) hook(at.index, *active_);
+  for (auto& [name, tag] : tags_) {
+    if (tag.index != LogIndex()) continue;
+    tag.index = at.index;
+    for (const auto& [id, table] : tables_) tag.tables.push_back(id);
+  }
   if (ignore_save_points_) return;
   frozen_ = std::move(active_);
   active_ = std::make_shared<tree::Overlay>();
-  saving_ = std::make_unique<SavePoint>(SavePoint{at, tables_, frozen_, base_, keyring_.Clone()});
+  saving_ = std::make_unique<SavePoint>(SavePoint{at, tables_, {}, frozen_, base_, keyring_.Clone()});
+  for (const auto& [name, tag] : tags_) saving_->tags.emplace(name, tag.index);
 }
 
 Outcome State::Commit(const Prepared& p, const journal::LogPosition& at, std::vector<Change>* changes) {
@@ -322,6 +384,10 @@ Outcome State::Commit(const Prepared& p, const journal::LogPosition& at, std::ve
       return CommitCreate(entry);
     case journal::EntryKind::kDropTable:
       return CommitDrop(entry);
+    case journal::EntryKind::kCreateTag:
+      return CommitCreateTag(entry);
+    case journal::EntryKind::kDropTag:
+      return CommitDropTag(entry);
     case journal::EntryKind::kSavePoint:
       head();
       CommitSavePoint(at);

@@ -26,12 +26,19 @@ struct View {
   VersionPtr base;
   std::shared_ptr<const tree::Overlay> frozen, active;  // frozen may be null
   LogIndex at;
+  const Tag* tag = nullptr;  // of `base`: its tables are shown instead of the newest
 
   const tree::Root RootOf(const TableId& table) const;
   // What the overlays say of a key; nothing = ask the tree.
   std::optional<tree::Overlay::Hit> OverlayGet(const TableId& table, ByteView key) const;
   tree::MergedCursor Scan(const TableId& table) const;
 };
+
+// What a tag shows, as long as `base` is held. Null overlays are not read: there are none.
+//   kNoTag: not one of this version
+Result<View> TagView(const VersionPtr& base, std::string_view tag);
+// A table of a tag by the name it had. kNoTable.
+Result<TableId> FindTableIn(const Tables& tables, std::string_view name);
 
 // The tree's answer, whole value included. Blocking through `nodes`.
 Result<std::optional<Bytes>> TreeGet(const View& view, const TableId& table, ByteView key, NodeAccess& nodes);
@@ -58,6 +65,8 @@ struct Change {
 struct SavePoint {
   journal::LogPosition position;
   Tables tables;  // definitions as of the save point (roots: of the base)
+  // By name, the index of the save point each is of: this one's, or an older one's that the base has.
+  std::map<std::string, LogIndex, std::less<>> tags;
   std::shared_ptr<const tree::Overlay> changes;
   VersionPtr base;
   seal::Keyring keyring;
@@ -103,6 +112,12 @@ class State {
   const journal::LogPosition& position() const { return position_; }
   const Tables& tables() const { return tables_; }
   const Table* FindTable(std::string_view name) const;
+  struct TagState {
+    LogIndex index;               // 0: of the next save point
+    std::vector<TableId> tables;  // ascending; whose keys are kept for it
+  };
+  using TagStates = std::map<std::string, TagState, std::less<>>;
+  const TagStates& tags() const { return tags_; }
   const seal::Keyring& keyring() const { return keyring_; }
   uint64_t dirty_bytes() const;
 
@@ -124,6 +139,9 @@ class State {
   Outcome CommitBatch(const Prepared& prepared, LogIndex at, std::vector<Change>* changes);
   Outcome CommitCreate(const journal::Entry& entry);
   Outcome CommitDrop(const journal::Entry& entry);
+  Outcome CommitCreateTag(const journal::Entry& entry);
+  Outcome CommitDropTag(const journal::Entry& entry);
+  bool TagShows(const TableId& table) const;
   void CommitSavePoint(const journal::LogPosition& at);
   void FlushSessions(LogIndex at, tree::Overlay& rows);
 
@@ -132,6 +150,7 @@ class State {
   seal::Keyring keyring_;
   Tables tables_;
   std::map<std::string, TableId, std::less<>> by_name_;
+  TagStates tags_;
   std::map<uint64_t, Session> sessions_;
   journal::LogPosition position_;
   std::unique_ptr<SavePoint> saving_;

@@ -37,6 +37,7 @@ struct World {
 struct Whole {
   Rows rows;
   std::vector<Bytes> descriptors;
+  std::vector<std::pair<std::string, LogIndex>> tags;
   LogIndex index;
   friend bool operator==(const Whole&, const Whole&) = default;
 };
@@ -57,6 +58,7 @@ Whole Everything(HostileStorage& disk, const State& state) {
       all.rows[{id, row->key}] = RowValue(*row, nodes).value();
     }
   }
+  for (const auto& [name, tag] : state.tags()) all.tags.push_back({name, tag.index});
   all.index = state.position().index;
   return all;
 }
@@ -67,7 +69,7 @@ std::vector<std::vector<journal::Entry>> FramesOf(ByteView in) {
   for (size_t i = 0; i < kEntriesMax && r.remaining() >= 3; ++i) {
     uint8_t kind = r.U8();
     ByteView payload = r.Raw(std::min<size_t>(r.U16(), r.remaining()));
-    auto entry_kind = static_cast<journal::EntryKind>(1 + kind % 128 % 7);
+    auto entry_kind = static_cast<journal::EntryKind>(1 + kind % 128 % 9);
     if (kind < 128 || frames.empty()) frames.emplace_back();
     frames.back().push_back({entry_kind, Term(), ToBytes(payload)});
   }

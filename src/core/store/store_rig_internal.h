@@ -39,11 +39,10 @@ inline std::string TestValue(crypto::SeededRandom& random, size_t bytes) {
   return s;
 }
 
-// All rows of all named tables, as a reader sees them.
-inline Result<Oracle> ReadRows(const State& state, NodeAccess& nodes) {
+// All rows of all named tables, as a reader of the view sees them.
+inline Result<Oracle> ReadRows(const View& view, const store::Tables& tables, NodeAccess& nodes) {
   Oracle all;
-  View view = state.CurrentView();
-  for (const auto& [id, table] : state.tables()) {
+  for (const auto& [id, table] : tables) {
     if (IsSystemTable(id)) continue;
     Rows& rows = all[table.descriptor.name];
     tree::MergedCursor cursor = view.Scan(id);
@@ -55,6 +54,9 @@ inline Result<Oracle> ReadRows(const State& state, NodeAccess& nodes) {
     }
   }
   return all;
+}
+inline Result<Oracle> ReadRows(const State& state, NodeAccess& nodes) {
+  return ReadRows(state.CurrentView(), state.tables(), nodes);
 }
 
 inline void ExpectSameRows(const Oracle& found, const Oracle& expected, const std::string& when) {
@@ -96,6 +98,7 @@ struct Rig {
   NodeCache cache{8u << 20};
   std::unique_ptr<OpenedStore> s;
   Oracle oracle;
+  std::map<std::string, Oracle> tags;  // what each must show
   OpenOptions options{.journal_file_bytes = 64u << 10};
   std::vector<Finding> findings;  // of a failed opening
   std::vector<Outcome> outcomes;  // of the last append
@@ -181,8 +184,35 @@ struct Rig {
     for (const auto& [k, v] : rows) batch.operations.push_back(Put(Table(table), k, v));
     return Apply(batch);
   }
-  Status Save() {
-    return Append({{journal::EntryKind::kSavePoint, Term(), kernel::Encode(kernel::SavePoint{})}});
+  static journal::Entry SavePoint() {
+    return {journal::EntryKind::kSavePoint, Term(), kernel::Encode(kernel::SavePoint{})};
+  }
+  Status Save() { return Append({SavePoint()}); }
+  // Each with its save point, in one frame.
+  Status CreateTag(const std::string& name) {
+    Bytes payload = kernel::Encode(kernel::CreateTag{ToBytes(name)});
+    HF_TRY_VOID(Append({{journal::EntryKind::kCreateTag, Term(), std::move(payload)}, SavePoint()}));
+    if (outcomes.at(0).ok()) tags[name] = oracle;
+    return Ok();
+  }
+  Status DropTag(const std::string& name) {
+    Bytes payload = kernel::Encode(kernel::DropTag{ToBytes(name)});
+    HF_TRY_VOID(Append({{journal::EntryKind::kDropTag, Term(), std::move(payload)}, SavePoint()}));
+    if (outcomes.at(0).ok()) tags.erase(name);
+    return Ok();
+  }
+  void ExpectTags(const std::string& when) {
+    VersionPtr base = s->state->CurrentView().base;
+    EXPECT_EQ(base->manifest.root.tags.size(), tags.size()) << when << ": number of tags";
+    EXPECT_EQ(s->state->tags().size(), tags.size()) << when;
+    VersionNodes nodes(*disk, base, cache);
+    for (const auto& [name, expected] : tags) {
+      auto view = TagView(base, name);
+      ASSERT_TRUE(view) << when << ": tag " << name << " is not there";
+      auto found = ReadRows(*view, view->tag->tables, nodes);
+      ASSERT_TRUE(found) << when << ": tag " << name << ": " << CodeName(found.code());
+      ExpectSameRows(*found, expected, when + ", tag " + name);
+    }
   }
 
   Result<Oracle> Rows_() {

@@ -1,7 +1,7 @@
 #include "core/store/verify.h"
 
 #include <algorithm>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "core/store/public_digests.h"
 #include "crypto/hash.h"
@@ -45,6 +45,16 @@ class VerifyingNodes : public tree::NodeSource {
   const TreeVersion& version_;
   tree::NodePtr node_;
   tree::Hint hint_;
+};
+
+// Needed bytes by segment and span, counted anew.
+struct Recount {
+  TagLine line;
+  LogIndex seen_by;
+  std::map<uint32_t, Spans> spans;
+  void Add(const tree::Hint& at, LogIndex birth) {
+    spans[at.segment].Add(line.FirstSeeing(birth), seen_by, at.length);
+  }
 };
 
 class Verifier {
@@ -126,68 +136,111 @@ class Verifier {
     Add(Finding::Kind::kChanged, PlaceOf(m, hint), code, std::string(CodeText(code)));
   }
 
-  // Every node reachable from the slot's root: opens, and hashes to its address. Nodes seen from the other
-  // root are not read again. Memory: about 40 bytes a node.
+  // Every node reachable from the slot's root and its tags: opens, hashes to its address, holds as many rows
+  // as its parent says. Each place is read once, whichever root leads there, so the newest root that does is
+  // the one that it is counted for. Memory: about 60 bytes a node.
   Status CheckTrees(const Slot& slot, bool newest) {
     HF_TRY(VersionPtr version, MakeVersion(slot.manifest, slot.keyring, r_.secrets));
-    std::map<uint32_t, uint64_t> live;
-    for (const auto& [id, table] : slot.manifest.root.tables) {
-      if (newest) report_.tables += IsSystemTable(id) ? 0 : 1;
-      uint64_t rows = 0;
-      bool whole = true;
-      if (!table.root.empty) HF_TRY_VOID(CheckTree(*version, table, newest, live, rows, whole));
-      if (newest && whole && rows != table.root.rows) {
-        Add(Finding::Kind::kChanged, "table " + id.hex(), Code::kTampered,
-            "row count differs from the logical root");
-      }
-      if (newest && !IsSystemTable(id)) report_.rows += rows;
-    }
-    if (!newest || !report_.findings.empty()) return Ok();
-    for (const auto& [number, s] : slot.manifest.segments) {
-      if (s.live_bytes != live[number]) {
-        Add(Finding::Kind::kChanged, SegmentName(s.id), Code::kTampered,
-            "live bytes differ from the manifest");
+    const LogicalRoot& root = version->manifest.root;
+    Recount recount{root.Line(), kNow, {}};
+    for (const auto& [id, table] : root.tables) {
+      HF_TRY_VOID(CheckTree(*version, table, newest, recount));
+      if (newest && !IsSystemTable(id)) {
+        ++report_.tables;
+        report_.rows += table.root.rows;
       }
     }
+    for (const Tag* tag : NewestFirst(root.tags)) {
+      recount.seen_by = tag->position.index;
+      for (const auto& [id, table] : tag->tables) HF_TRY_VOID(CheckTree(*version, table, newest, recount));
+      if (newest) ++report_.tags;
+    }
+    if (newest && report_.findings.empty()) CheckRecount(version->manifest, recount);
     return Ok();
   }
 
-  Status CheckTree(const TreeVersion& version, const Table& table, bool newest,
-                   std::map<uint32_t, uint64_t>& live, uint64_t& rows, bool& whole) {
+  // What the manifest says of each segment, by span, is what there is: nothing is kept that nobody reaches.
+  void CheckRecount(const Manifest& m, Recount& recount) {
+    for (const auto& [number, s] : m.segments) {
+      if (s.spans == recount.spans[number]) continue;
+      Add(Finding::Kind::kChanged, SegmentName(s.id), Code::kTampered,
+          "needed bytes differ from the manifest: " + std::to_string(recount.spans[number].total()) +
+              " instead of " + std::to_string(s.live_bytes()));
+    }
+  }
+
+  static std::vector<const Tag*> NewestFirst(const Tags& tags) {
+    std::vector<const Tag*> sorted;
+    for (const auto& [name, tag] : tags) sorted.push_back(&tag);
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [](const Tag* a, const Tag* b) { return a->position.index > b->position.index; });
+    return sorted;
+  }
+
+  Status CheckTree(const TreeVersion& version, const Table& table, bool newest, Recount& recount) {
+    if (table.root.empty) return Ok();
     VerifyingNodes nodes(storage_, version);
     tree::Walk walk(table.root);
+    Claims claims{{PlaceOf(table.root.ref.hint), table.root.rows}};
     PublicDigests digests(table, version.keys.at(table.id));
+    LogIndex list_birth;  // chunks were born with their list, which comes right before them
     for (;;) {
       auto step = walk.Next(nodes);
       if (step.needs()) {
-        Status loaded = nodes.Load(step.need());
+        const tree::NodeRef& ref = step.need();
+        if (auto seen = seen_.find(PlaceOf(ref.hint)); seen != seen_.end()) {
+          if (!(seen->second == Seen{AddressHead(ref), RowsClaimed(claims, ref)})) WrongRows(version, ref);
+          digests.Skipped(ref);
+          walk.Skip();
+          continue;
+        }
+        Status loaded = nodes.Load(ref);
         if (loaded) continue;
         if (!IsDamage(loaded.code())) return loaded.error();
-        whole = false;
-        NodeFinding(version.manifest, step.need().hint, loaded.code());
+        NodeFinding(version.manifest, ref.hint, loaded.code());
         walk.Skip();
         continue;
       }
       if (step.failed()) {
-        whole = false;
         Add(Finding::Kind::kChanged, "table " + table.id.hex(), step.error().code(),
             "the tree is not well formed");
         return Ok();
       }
       if (!step.value()) return Ok();
       const tree::Walk::Visit& v = *step.value();
-      if (newest) live[v.ref.hint.segment] += v.ref.hint.length;
-      uint64_t place = static_cast<uint64_t>(v.ref.hint.segment) << 32 | v.ref.hint.offset;
-      if (!seen_.insert(place).second && !newest) {
-        digests.Skipped(v.ref);
-        walk.Prune();
-        continue;
-      }
-      ++report_.nodes;
-      if (v.node->type() == tree::NodeType::kLeaf || v.node->type() == tree::NodeType::kPatriciaLeaf)
-        rows += v.node->count();
+      LogIndex birth = v.ref.birth;
+      if (v.node->type() == tree::NodeType::kChunkList) list_birth = birth;
+      if (v.node->type() == tree::NodeType::kChunk && birth == LogIndex()) birth = list_birth;
+      if (newest) recount.Add(v.ref.hint, birth);
+      CheckRows(version, v, claims);
       if (!digests.Holds(v.ref, *v.node)) WrongDigest(version, v.ref);
+      ++report_.nodes;
     }
+  }
+
+  // A parent says how many rows lie below each child; claims are few, since a walk goes down at once.
+  using Claims = std::unordered_map<uint64_t, uint64_t>;
+  static uint64_t PlaceOf(const tree::Hint& h) { return static_cast<uint64_t>(h.segment) << 32 | h.offset; }
+  static uint64_t AddressHead(const tree::NodeRef& ref) { return LoadLittle<uint64_t>(&ref.address[1]); }
+  static uint64_t RowsClaimed(Claims& claims, const tree::NodeRef& ref) {
+    auto it = claims.find(PlaceOf(ref.hint));
+    if (it == claims.end()) return 0;  // a blob
+    uint64_t rows = it->second;
+    claims.erase(it);
+    return rows;
+  }
+  void CheckRows(const TreeVersion& version, const tree::Walk::Visit& v, Claims& claims) {
+    const tree::Node& node = *v.node;
+    bool blob = node.type() == tree::NodeType::kChunk || node.type() == tree::NodeType::kChunkList;
+    uint64_t rows = blob ? 0 : node.total_rows();
+    if (rows != RowsClaimed(claims, v.ref)) WrongRows(version, v.ref);
+    seen_.emplace(PlaceOf(v.ref.hint), Seen{AddressHead(v.ref), rows});
+    if (node.type() != tree::NodeType::kInner && node.type() != tree::NodeType::kPatriciaInner) return;
+    for (size_t i = 0; i < node.count(); ++i) claims[PlaceOf(node.child(i).hint)] = node.rows(i);
+  }
+  void WrongRows(const TreeVersion& version, const tree::NodeRef& ref) {
+    Add(Finding::Kind::kChanged, PlaceOf(version.manifest, ref.hint), Code::kTampered,
+        "is not the node, or has not the rows, that its parent names");
   }
 
   void WrongDigest(const TreeVersion& version, const tree::NodeRef& ref) {
@@ -269,7 +322,11 @@ class Verifier {
   VerifyReport& report_;
   uint64_t total_ = 0;
   std::set<std::string> bad_segments_, named_;
-  std::unordered_set<uint64_t> seen_;
+  struct Seen {
+    uint64_t address_head, rows;
+    friend bool operator==(const Seen&, const Seen&) = default;
+  };
+  std::unordered_map<uint64_t, Seen> seen_;  // by place
 };
 
 Result<VerifyReport> Finish(seam::Storage& storage, Status read, const VerifyOptions& options, Reading& r) {
