@@ -23,7 +23,7 @@ fuzz: setup
 	@scripts/fuzz $(FUZZ_SECONDS)
 
 bench: build
-	@build/release/bin/holdfast bench engine --quick
+	@build/release/bin/holdfast bench engine --quick --peers
 	@build/release/bin/holdfast bench server --quick --peers
 
 format:

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -26,6 +27,14 @@ std::string Padded(const std::string& text, size_t width, bool left) {
   return left ? text + space : space + text;
 }
 
+// Of RocksDB and LevelDB; 0: they were not both measured.
+double BetterLsm(const Figure& f) {
+  auto rocksdb = f.peers.find("rocksdb"), leveldb = f.peers.find("leveldb");
+  if (rocksdb == f.peers.end() || leveldb == f.peers.end()) return 0;
+  return f.less_is_better ? std::min(rocksdb->second, leveldb->second)
+                          : std::max(rocksdb->second, leveldb->second);
+}
+
 }  // namespace
 
 double RatioOf(const Figure& figure, double peer) {
@@ -42,11 +51,13 @@ std::string ToJson(const Figure& f) {
     line["peers"][name] = Rounded(value);
     line["ratio"][name] = Rounded(RatioOf(f, value));
   }
+  if (double lsm = BetterLsm(f); lsm > 0) line["ratio_better_lsm"] = Rounded(RatioOf(f, lsm));
   line["durability"] = f.durability;
   line["rows"] = f.rows;
   line["value_bytes"] = f.value_bytes;
   line["threads"] = f.threads;
   line["commit"] = f.commit;
+  for (const auto& [name, version] : f.versions) line["versions"][name] = version;
   for (const auto& [what, by_system] : f.more) {
     for (const auto& [name, value] : by_system) line[what][name] = Rounded(value);
   }
@@ -59,6 +70,7 @@ std::string ToText(const Figure& f) {
   for (const auto& [name, value] : f.peers) {
     line += "  " + name + " " + Text(value) + " (x" + Text(RatioOf(f, value)) + ")";
   }
+  if (double lsm = BetterLsm(f); lsm > 0) line += "  better LSM (x" + Text(RatioOf(f, lsm)) + ")";
   for (const auto& [what, by_system] : f.more) {
     if (what.starts_with("ops_per_s")) continue;  // for those who read JSON
     line.append("\n    ").append(what).append(":");

@@ -11,21 +11,6 @@ namespace {
 constexpr size_t kAnswersMax = 4u << 20;
 constexpr size_t kStreamBlockBytes = 16u << 20;
 
-// splitmix64: one step gives a number that looks random, from any state.
-uint64_t Mix(uint64_t& state) {
-  uint64_t z = state += 0x9E3779B97F4A7C15u;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-  return z ^ (z >> 31);
-}
-
-void FillRandom(uint64_t seed, char* to, size_t size) {
-  for (size_t at = 0; at < size; at += 8) {
-    uint64_t word = Mix(seed);
-    std::memcpy(to + at, &word, std::min<size_t>(8, size - at));
-  }
-}
-
 template <typename T>
 T Quantile(std::vector<T>& values, double q) {
   if (values.empty()) return {};
@@ -36,11 +21,6 @@ T Quantile(std::vector<T>& values, double q) {
 
 }  // namespace
 
-Row::Row(uint64_t n) {
-  FillRandom(n * 2 * 0xD1342543DE82EF95u + 1, key_.data(), key_.size());
-  FillRandom((n * 2 + 1) * 0xD1342543DE82EF95u, value_.data(), value_.size());
-}
-
 std::string_view StreamValue(uint64_t n) {
   static const std::string block = [] {
     std::string b(kStreamBlockBytes + kStreamValueBytes, 0);
@@ -49,8 +29,6 @@ std::string_view StreamValue(uint64_t n) {
   }();
   return std::string_view(block).substr(n * 65'537 % kStreamBlockBytes, kStreamValueBytes);
 }
-
-uint64_t Dice::Next() { return Mix(state_); }
 
 Sample MedianOf(const std::vector<Sample>& samples) {
   Sample median;

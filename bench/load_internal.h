@@ -3,7 +3,6 @@
 #ifndef HOLDFAST_BENCH_LOAD_INTERNAL_H_
 #define HOLDFAST_BENCH_LOAD_INTERNAL_H_
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -13,21 +12,12 @@
 
 #include "base/result.h"
 #include "bench/process_internal.h"
+#include "bench/rows_internal.h"
 
 namespace holdfast::bench {
 
-inline constexpr size_t kKeyBytes = 16, kValueBytes = 100, kStreamValueBytes = 1u << 20;
+inline constexpr size_t kStreamValueBytes = 1u << 20;
 
-// Row n of every system: keys and values are the same in every run and look random.
-struct Row {
-  explicit Row(uint64_t n);
-  std::string_view key() const { return {key_.data(), key_.size()}; }
-  std::string_view value() const { return {value_.data(), value_.size()}; }
-
- private:
-  std::array<char, kKeyBytes> key_;
-  std::array<char, kValueBytes> value_;
-};
 // The n-th value of 1 MiB, cut out of one random block: neighbours differ. Valid as long as the program.
 std::string_view StreamValue(uint64_t n);
 
@@ -52,19 +42,6 @@ struct Sample {
 };
 // Field by field.
 Sample MedianOf(const std::vector<Sample>& samples);
-
-// Uniform numbers below n, quick rather than good; not thread-safe.
-class Dice {
- public:
-  explicit Dice(uint64_t seed) : state_(seed) {}
-  uint64_t Next();
-  uint64_t Below(uint64_t n) {
-    return static_cast<uint64_t>((static_cast<unsigned __int128>(Next()) * n) >> 64);
-  }
-
- private:
-  uint64_t state_;
-};
 
 // One run of a load, from its making to End.
 class Stopwatch {

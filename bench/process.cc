@@ -24,7 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kProcessesMax = 16;  // a suite has at most four at a time
-constexpr uint64_t kStopMilliseconds = 20'000, kFinishMilliseconds = 60'000;
+constexpr uint64_t kStopMilliseconds = 20'000;
 constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP};
 
 std::atomic<bool> interrupted{false};
@@ -211,9 +211,9 @@ void Process::Stop() {
   }
 }
 
-void Process::Finish(const std::string& what) {
+void Process::Finish(const std::string& what, uint64_t seconds) {
   for (uint64_t waited = 0; !Reap(false); waited += 5) {
-    if (waited >= kFinishMilliseconds) Fail(what, Code::kDeadline);
+    if (waited >= seconds * 1000) Fail(what, Code::kDeadline);
     SleepMilliseconds(5);
   }
   if (exit_ != 0) FailWith(Code::kInternal, what + " failed: " + LastLine());
@@ -245,6 +245,16 @@ void SleepMilliseconds(uint64_t ms) {
 }
 
 std::string OwnProgram() { return fs::read_symlink("/proc/self/exe").string(); }
+
+void BecomeProgram(const std::string& path) {
+  std::ifstream in("/proc/self/cmdline");
+  std::vector<std::string> arguments;
+  for (std::string argument; std::getline(in, argument, '\0');) arguments.push_back(argument);
+  std::vector<char*> pointers = Pointers(arguments);
+  ::execv(path.c_str(), pointers.data());
+}
+
+void EndWithoutCleaning() { ::_exit(0); }
 
 std::string FindProgram(const std::string& name) {
   const char* path = std::getenv("PATH");

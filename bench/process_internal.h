@@ -47,8 +47,8 @@ class Process {
   // SIGTERM, and SIGKILL for what has not ended after 20 s.
   void Stop();
   // Waits for the end by itself. Fails with the last line it said when that was not exit code 0, or when it
-  // takes longer than 60 s.
-  void Finish(const std::string& what);
+  // takes longer than `seconds`.
+  void Finish(const std::string& what, uint64_t seconds = 60);
   // User and system time of it and of its living descendants, the same that /proc/<pid>/stat counts, in
   // finer steps.
   double CpuSeconds() const;
@@ -67,6 +67,9 @@ uint64_t Nanoseconds();     // monotonic
 void SleepMilliseconds(uint64_t ms);
 
 std::string OwnProgram();  // the path of this very binary
+// Becomes another program with this one's arguments; returns only when that cannot be.
+void BecomeProgram(const std::string& path);
+[[noreturn]] void EndWithoutCleaning();  // exit code 0, and nothing is closed, flushed or destroyed
 // The path that a shell would run, or empty.
 std::string FindProgram(const std::string& name);
 

@@ -27,10 +27,24 @@ struct Output {
   std::function<void(uint64_t done, uint64_t total)> progress{};  // steps; may be empty
 };
 
-// The engine in this process, sealed and synced; no sessions, no TLS.
+// The engine in this process, sealed and synced; no sessions, no TLS. With `peers`, the embedded engines that
+// the program has (Peers() of embedded_store.h) beside it.
 struct EngineSuite {
-  std::string directory;  // where the store is made; empty: the temporary directory
-  bool quick = false;     // a tenth of the rows
+  std::string directory;  // where the stores are made; empty: the temporary directory
+  bool quick = false, peers = false;
+  int repetitions = kRepetitionsMin;
+  std::vector<uint64_t> rows;      // the whole suite for each; empty: 1,000,000, or 60,000 when quick
+  uint64_t cache_mib = 512;        // of each system, but where a case says otherwise
+  std::vector<std::string> cases;  // empty: all
+};
+const std::vector<std::string>& EngineCases();
+inline constexpr uint64_t kEngineRowsMin = 10'000, kEngineRowsMax = 100'000'000;
+
+// What the case open_after_crash has done to a store before it opens it, in a process of its own: changes in
+// batches, each durable, and no closing.
+struct CrashingWriter {
+  std::string system, directory;
+  uint64_t cache_mib = 0, rows = 0, changes = 0, seed = 0;
 };
 
 // Our server as a process of its own, over mutual TLS; with `peers`, etcd and Redis beside it.
@@ -48,8 +62,16 @@ const std::vector<std::string>& ServerCases();
 
 // errors  kCancelled (a signal), kNotFound (a program that is measured is not installed), else whatever
 //         failed. `why` says it in one line without user data.
+// RunEngineSuite     kFull: less disk is free than the suite may need, in `why` how much.
+// RunCrashingWriter  returns only when it failed; else it ends the process with 0.
 Status RunEngineSuite(const EngineSuite& suite, const Output& output, std::string* why);
 Status RunServerSuite(const ServerSuite& suite, const Output& output, std::string* why);
+Status RunCrashingWriter(const CrashingWriter& writer, std::string* why);
+
+// Becomes the program `holdfast-bench` beside this one, with this one's arguments: it has the peers. Returns
+// only when there is none: kNotFound.
+Status BecomeProgramWithPeers(std::string* why);
+bool HasPeers();  // whether this program is that one
 
 }  // namespace holdfast::bench
 

@@ -14,11 +14,12 @@
 namespace holdfast::cli {
 namespace {
 
-HF_NOT_YET("holdfast bench engine --peers: the same work by other embedded engines; suites cluster and sql");
+HF_NOT_YET("holdfast bench: suites cluster and sql");
 
 constexpr int kRepetitionsMax = 99;
 constexpr double kSecondsMin = 0.05, kSecondsMax = 60;
 constexpr uint64_t kRowsMax = 10'000'000, kStreamMibMax = 16'384;
+constexpr uint64_t kCacheMibMin = 1, kCacheMibMax = 65'536;
 
 // Lines go to stdout; between them a bar on a terminal, which is taken away while a line is printed.
 class BenchOutput {
@@ -51,21 +52,52 @@ int Ended(const Status& status, const std::string& why) {
   return 0;
 }
 
+int RunEngine(const bench::EngineSuite& suite, bool json) {
+  std::string why;
+  if (suite.peers && !bench::HasPeers()) return Ended(bench::BecomeProgramWithPeers(&why), why);
+  Status status = bench::RunEngineSuite(suite, BenchOutput(json).output(), &why);
+  return Ended(status, why);
+}
+
 void AddEngine(CLI::App& bench, Chosen& chosen) {
   auto suite = std::make_shared<bench::EngineSuite>();
-  auto json = std::make_shared<bool>(false), peers = std::make_shared<bool>(false);
-  CLI::App* c = bench.add_subcommand("engine", "The engine in process; each wave synced.");
-  c->add_flag("--peers", *peers)->group("");  // declared, refused
+  auto json = std::make_shared<bool>(false);
+  CLI::App* c = bench.add_subcommand(
+      "engine", "The engine in process; RocksDB, LevelDB, LMDB and SQLite beside it, taking turns.");
+  c->add_flag("--peers", suite->peers, "measure the other engines too, as the program holdfast-bench");
   c->add_option("--dir", suite->directory,
-                "where the store is made, and deleted again (default: the temporary directory)");
-  c->add_flag("--quick", suite->quick, "150,000 rows instead of 1,500,000");
+                "where the stores are made, and deleted again (default: the temporary directory)");
+  c->add_flag("--quick", suite->quick, "60,000 rows and less of everything: under a minute with peers");
   c->add_flag("--json", *json, "one JSON object a case");
-  c->footer("Example:\n  holdfast bench engine --quick");
-  c->callback([suite, json, peers, &chosen] {
-    chosen = [suite, json, peers] {
-      if (*peers) Fail("bench engine --peers", Code::kUnsupported);
+  c->add_option("--repeat", suite->repetitions, "how often each is measured; figures are medians (default 3)")
+      ->check(CLI::Range(bench::kRepetitionsMin, kRepetitionsMax));
+  c->add_option("--case", suite->cases, "only these cases")->check(CLI::IsMember(bench::EngineCases()));
+  c->add_option("--rows", suite->rows,
+                "rows that are loaded; several, with commas: the suite for each (default 1,000,000)")
+      ->delimiter(',')
+      ->check(CLI::Range(bench::kEngineRowsMin, bench::kEngineRowsMax));
+  c->add_option("--cache-mib", suite->cache_mib,
+                "what each system may keep unpacked, but where a case says otherwise (default 512)")
+      ->check(CLI::Range(kCacheMibMin, kCacheMibMax));
+  c->footer("Example:\n  holdfast bench engine --peers --rows 1000000,10000000 --json");
+  c->callback([suite, json, &chosen] { chosen = [suite, json] { return RunEngine(*suite, *json); }; });
+}
+
+// What the case open_after_crash starts: not for people.
+void AddCrashingWriter(CLI::App& bench, Chosen& chosen) {
+  auto writer = std::make_shared<bench::CrashingWriter>();
+  CLI::App* c = bench.add_subcommand("engine-crash", "Changes a store and ends without closing it.");
+  c->group("");
+  c->add_option("--system", writer->system)->required();
+  c->add_option("--dir", writer->directory)->required();
+  c->add_option("--cache-mib", writer->cache_mib)->required()->check(CLI::Range(kCacheMibMin, kCacheMibMax));
+  c->add_option("--rows", writer->rows)->required();
+  c->add_option("--changes", writer->changes)->required();
+  c->add_option("--seed", writer->seed)->required();
+  c->callback([writer, &chosen] {
+    chosen = [writer] {
       std::string why;
-      Status status = bench::RunEngineSuite(*suite, BenchOutput(*json).output(), &why);
+      Status status = bench::RunCrashingWriter(*writer, &why);
       return Ended(status, why);
     };
   });
@@ -108,13 +140,14 @@ void AddBench(CLI::App& app, Chosen& chosen) {
   CLI::App* c = app.add_subcommand("bench", "Numbers, each the median of at least three.");
   c->require_subcommand(1);
   AddEngine(*c, chosen);
+  AddCrashingWriter(*c, chosen);
   AddServer(*c, chosen);
   for (const char* name : {"cluster", "sql"}) {
     c->add_subcommand(name)->group("")->callback([name, &chosen] {
       chosen = [name]() -> int { Fail(std::string("bench ") + name, Code::kUnsupported); };
     });
   }
-  c->footer("Example:\n  holdfast bench engine --quick\n  holdfast bench server --peers --quick");
+  c->footer("Example:\n  holdfast bench engine --peers --quick\n  holdfast bench server --peers --quick");
 }
 
 }  // namespace holdfast::cli

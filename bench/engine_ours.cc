@@ -1,0 +1,148 @@
+// Ours as an embedded engine.
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+
+#include "bench/engine_internal.h"
+#include "bench/failure_internal.h"
+#include "core/runtime/core.h"
+#include "core/runtime/engine.h"
+#include "core/store/offline.h"
+#include "core/store/opener.h"
+#include "host/kv/open.h"
+
+namespace holdfast::bench {
+namespace {
+
+constexpr std::string_view kPassphrase = "bench";  // of a store that is deleted at the end
+constexpr const char* kTable = "bench";
+constexpr uint64_t kReadMilliseconds = 1000;
+// A page of a scan, and a batch of loading: the most that the interface takes at once.
+constexpr size_t kScanRows = 4096, kScanBytes = 16u << 20;
+
+// The one place that says how our engine is set up here.
+runtime::EngineOptions OptionsOf(const Opening& opening) {
+  runtime::EngineOptions options;
+  options.cache_bytes = opening.cache_bytes;
+  return options;
+}
+
+std::unique_ptr<seam::Storage> StorageOf(const Opening& opening, host::OpenMode mode) {
+  return Take(host::OpenStorage("dir:" + opening.directory, mode), "bench: " + opening.directory);
+}
+
+class Ours final : public EmbeddedStore {
+ public:
+  explicit Ours(const Opening& opening) : storage_(StorageOf(opening, host::OpenMode::kReadWrite)) {
+    auto opened =
+        Take(store::OpenStore(*storage_, nullptr, AsBytes(kPassphrase), {}, runtime::SystemRandom(), nullptr),
+             "bench: open");
+    engine_ = std::make_unique<runtime::Engine>(*storage_, nullptr, std::move(opened), OptionsOf(opening),
+                                                runtime::SystemRandom(), [](Code, uint64_t, uint64_t) {});
+    engine_->Start();
+    if (auto found = engine_->FindTable(kTable)) table_ = found.value();
+  }
+  ~Ours() override { (void)engine_->Stop(); }  // what failed before is being told already
+
+  void CreateTable() {
+    tree::Descriptor d;
+    d.name = kTable;
+    Await([&](session::WriteDone done) { engine_->CreateTable(d, std::move(done)); });
+    table_ = Take(engine_->FindTable(kTable), "bench: table");
+  }
+  void Write(std::span<const RowView> rows) override { Write(rows, kernel::Wait::kDurable); }
+  void Write(std::span<const RowView> rows, kernel::Wait wait) {
+    kernel::Batch batch;
+    batch.operations.reserve(rows.size());
+    for (const RowView& r : rows) {
+      batch.operations.push_back({kernel::OperationKind::kPut, table_, ToBytes(r.key), ToBytes(r.value), {}});
+    }
+    Await([&](session::WriteDone done) { engine_->Write(std::move(batch), wait, std::move(done)); });
+  }
+  bool Get(std::string_view key, std::string& value) override {
+    auto now = engine_->GetNow(table_, AsBytes(key), {});
+    auto got =
+        Take(now ? std::move(*now) : engine_->Get(table_, AsBytes(key), {}, kReadMilliseconds), "bench: get");
+    if (got) value.assign(AsText(*got));
+    return got.has_value();
+  }
+  Scanned Scan() override {
+    auto snapshot = Take(engine_->TakeSnapshot({}, kReadMilliseconds), "bench: snapshot");
+    Scanned all;
+    for (Bytes from;;) {
+      std::vector<session::Row> page =
+          Take(snapshot->Scan(table_, from, {}, false, kScanRows, kScanBytes), "bench: scan");
+      if (page.empty()) return all;
+      for (const session::Row& r : page) all.Add(AsText(r.key), AsText(r.value));
+      from = page.back().key;
+      from.push_back(0);
+    }
+  }
+  void PayDebt() override {
+    Await([&](session::WriteDone done) { engine_->SaveState(std::move(done)); });
+  }
+  void Sync() {
+    Await([&](session::WriteDone done) { engine_->Sync(std::move(done)); });
+  }
+  runtime::Engine& engine() { return *engine_; }
+
+ private:
+  static void Await(const std::function<void(session::WriteDone)>& call) {
+    std::mutex mutex;
+    std::condition_variable wake;
+    std::optional<Status> status;
+    call([&](const session::WriteReply& r) {
+      std::lock_guard<std::mutex> lock(mutex);
+      status = r.status;
+      wake.notify_one();
+    });
+    std::unique_lock<std::mutex> lock(mutex);
+    wake.wait(lock, [&] { return status.has_value(); });
+    Need(*status, "bench");
+  }
+
+  const std::unique_ptr<seam::Storage> storage_;
+  std::unique_ptr<runtime::Engine> engine_;
+  TableId table_;
+};
+
+void Init(const Opening& opening) {
+  auto storage = StorageOf(opening, host::OpenMode::kCreate);
+  store::InitOptions init;
+  init.argon = {limits::kArgonMemoryKiBMin, 1};
+  crypto::Random& random = runtime::SystemRandom();
+  Take(store::InitStore(*storage, random.NewId<StoreId>(), AsBytes(kPassphrase), init, random),
+       "bench: init");
+}
+
+// Through the log, like any other write; another way of loading goes here.
+void Load(const Opening& opening, const RowPages& pages) {
+  Init(opening);
+  Ours store(opening);
+  store.CreateTable();
+  static_assert(kRowsPerPage <= limits::kBatchOpsMax);
+  for (auto page = pages(); !page.empty(); page = pages()) store.Write(page, kernel::Wait::kNone);
+  store.Sync();
+  store.PayDebt();
+}
+
+}  // namespace
+
+EmbeddedSystem OurSystem() {
+  EmbeddedSystem s;
+  s.name = "ours";
+  s.leaf_miss_bytes_per_1000_rows = 6711;  // 64 MiB at 10 million rows: inner nodes and little else
+  s.load = Load;
+  s.open = [](const Opening& opening) { return std::make_unique<Ours>(opening); };
+  return s;
+}
+
+void VerifyOurs(EmbeddedStore& store) {
+  Need(static_cast<Ours&>(store).engine().Verify(false, [](const std::string&) {}), "bench: verify");
+}
+
+uint64_t LiveBytesOfOurs(EmbeddedStore& store) {
+  return static_cast<Ours&>(store).engine().Status_().live_bytes;
+}
+
+}  // namespace holdfast::bench
