@@ -148,6 +148,7 @@ class Engine : public session::Backend {
   Result<std::vector<session::Row>> ScanView(const store::View& view, const TableId& table, ByteView from,
                                              ByteView until, bool reverse, size_t max_rows, size_t max_bytes);
   Result<std::optional<Bytes>> GetFrom(const store::View& view, const TableId& table, ByteView key);
+  std::optional<std::optional<Bytes>> GetLinked(const TableId& table, ByteView key);
   Status SaveAndWait();
 
   seam::Storage& storage_;

@@ -107,9 +107,34 @@ Result<std::optional<Bytes>> Engine::GetFrom(const store::View& view, const Tabl
   return store::TreeGet(view, table, key, nodes);
 }
 
+// What memory knows: overlays, and nodes that are linked.
+std::optional<std::optional<Bytes>> Engine::GetLinked(const TableId& table, ByteView key) {
+  using Answer = std::optional<Bytes>;
+  tree::Root root;
+  {
+    ReaderLock lock(state_lock_);
+    if (auto hit = state_->OverlayGet(table, key)) {
+      return hit->erased ? Answer() : Answer(ToBytes(hit->value));
+    }
+    root = state_->RootOf(table);
+  }
+  // The version may be replaced meanwhile; its nodes are found by their places, which no other node gets.
+  Bytes value;
+  switch (nodes_.Get(root, key, value)) {
+    case SharedNodes::Answer::kFound:
+      return Answer(std::move(value));
+    case SharedNodes::Answer::kAbsent:
+      return Answer();
+    case SharedNodes::Answer::kAskOtherwise:
+      break;
+  }
+  return std::nullopt;
+}
+
 Result<std::optional<Bytes>> Engine::Get(const TableId& table, ByteView key, LogIndex at_least,
                                          uint64_t timeout_ms) {
   HF_TRY_VOID(WaitApplied(at_least, timeout_ms));
+  if (auto answer = GetLinked(table, key)) return std::move(*answer);
   return GetFrom(CurrentView(), table, key);
 }
 
@@ -132,6 +157,7 @@ std::optional<Result<std::optional<Bytes>>> Engine::GetNow(const TableId& table,
                                                            LogIndex at_least) {
   using Answer = Result<std::optional<Bytes>>;
   if (applied_now_.load(std::memory_order_acquire) < at_least.value) return std::nullopt;
+  if (auto answer = GetLinked(table, key)) return Answer(std::move(*answer));
   store::View view = CurrentView();
   {
     ReaderLock lock(state_lock_);

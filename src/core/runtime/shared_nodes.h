@@ -1,10 +1,16 @@
 // Decoded nodes for many readers: sixteen caches, each under a lock of its own, and one bound over all.
+//
+//   by place:   hint ──> shard ──lock──> node            a fold, a scan, a first visit
+//   by links:   root ──> child ──> child ──> leaf        a get; no lock, no count (Epochs)
+//
+// A link is set by whoever found a child by its place, and taken away before parent or child leave.
 #ifndef HOLDFAST_CORE_RUNTIME_SHARED_NODES_H_
 #define HOLDFAST_CORE_RUNTIME_SHARED_NODES_H_
 
 #include <array>
 #include <memory>
 
+#include "core/runtime/epochs.h"
 #include "core/store/nodes.h"
 #include "sync/mutex.h"
 
@@ -12,43 +18,32 @@ namespace holdfast::runtime {
 
 class SharedNodes {
  public:
-  explicit SharedNodes(size_t bytes_max) : bytes_max_(bytes_max) {
-    for (auto& s : shards_) s = std::make_unique<Shard>(bytes_max / kShards);
-  }
-  tree::NodePtr Find(const tree::Hint& hint) {
-    Shard& s = ShardOf(hint);
-    sync::MutexLock lock(s.mutex);
-    return s.cache.Find(hint);
-  }
-  void Insert(const tree::Hint& hint, tree::NodePtr node) {
-    Shard& s = ShardOf(hint);
-    sync::MutexLock lock(s.mutex);
-    s.cache.Insert(hint, std::move(node));
-  }
-  void Clear() {
-    for (auto& s : shards_) {
-      sync::MutexLock lock(s->mutex);
-      s->cache.Clear();
-    }
-  }
-  size_t memory_bytes() {
-    size_t n = 0;
-    for (auto& s : shards_) {
-      sync::MutexLock lock(s->mutex);
-      n += s->cache.memory_bytes();
-    }
-    return n;
-  }
+  explicit SharedNodes(size_t bytes_max);
+  tree::NodePtr Find(const tree::Hint& hint);
+  void Insert(const tree::Hint& hint, tree::NodePtr node);
+  void Clear();
+  // Kept, and waiting for readers to leave.
+  size_t memory_bytes();
   size_t bytes_max() const { return bytes_max_; }
+
+  enum class Answer : uint8_t { kFound, kAbsent, kAskOtherwise };
+  // The inline value of a key of a B-tree whose nodes are all in memory. For everything else (a node that
+  // must be read, a blob, another layout, a forged tree): kAskOtherwise.
+  Answer Get(const tree::Root& root, ByteView key, Bytes& value);
 
  private:
   static constexpr size_t kShards = 16;
   struct Shard {
-    explicit Shard(size_t bytes) : cache(bytes) {}
+    Shard(size_t bytes, store::NodeCache::Removed removed) : cache(bytes, std::move(removed)) {}
     sync::Mutex mutex{sync::LockName::kNodes};
     store::NodeCache cache HF_GUARDED_BY(mutex);
   };
   Shard& ShardOf(const tree::Hint& h) { return *shards_[(h.segment * 31 + (h.offset >> 6)) % kShards]; }
+  const tree::Node* Child(const tree::Node& parent, size_t i);
+  void Removed(tree::NodePtr node, size_t bytes);
+
+  Epochs epochs_;
+  sync::Mutex links_mutex_{sync::LockName::kNodes};  // over setting links, and Node::kept of all nodes
   std::array<std::unique_ptr<Shard>, kShards> shards_;
   size_t bytes_max_;
 };

@@ -44,23 +44,27 @@ size_t NodeCache::SlotOf(uint64_t place) const {
 tree::NodePtr NodeCache::Find(const tree::Hint& hint) {
   if (table_.empty()) return nullptr;
   Entry& e = table_[SlotOf(PlaceOf(hint))];
-  if (e.node != nullptr && !e.used) e.used = true;
+  if (e.node != nullptr) e.node->Touch();
   return e.node;
 }
 
-void NodeCache::Insert(const tree::Hint& hint, tree::NodePtr node) {
+bool NodeCache::Insert(const tree::Hint& hint, tree::NodePtr node) {
   if ((count_ + 1) * 8 > table_.size() * 7) Grow();
   uint64_t place = PlaceOf(hint);
   size_t slot = SlotOf(place);
-  if (table_[slot].node != nullptr) return;
+  if (table_[slot].node != nullptr) return false;
   uint32_t bytes = static_cast<uint32_t>(node->memory_bytes());
-  table_[slot] = {place, std::move(node), bytes, false};
+  table_[slot] = {place, std::move(node), bytes};
   ++count_;
   bytes_ += bytes;
   while (memory_bytes() > bytes_max_ && count_ > 1) Evict();
+  return true;
 }
 
 void NodeCache::Clear() {
+  for (Entry& e : table_) {
+    if (e.node != nullptr && removed_) removed_(std::move(e.node), e.bytes);
+  }
   std::vector<Entry>().swap(table_);
   count_ = hand_ = bytes_ = 0;
 }
@@ -79,7 +83,8 @@ void NodeCache::Remove(size_t slot) {
   size_t mask = table_.size() - 1;
   bytes_ -= table_[slot].bytes;
   --count_;
-  table_[slot].node.reset();
+  tree::NodePtr gone = std::move(table_[slot].node);
+  if (removed_) removed_(std::move(gone), table_[slot].bytes);
   for (size_t next = (slot + 1) & mask; table_[next].node != nullptr; next = (next + 1) & mask) {
     Entry moved = std::move(table_[next]);
     table_[next].node.reset();
@@ -91,11 +96,7 @@ void NodeCache::Evict() {
   for (;; hand_ = (hand_ + 1) & (table_.size() - 1)) {
     Entry& e = table_[hand_];
     if (e.node == nullptr) continue;
-    if (e.used) {
-      e.used = false;
-      continue;
-    }
-    return Remove(hand_);
+    if (!e.node->TakeTouch()) return Remove(hand_);
   }
 }
 

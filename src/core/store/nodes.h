@@ -3,6 +3,7 @@
 #define HOLDFAST_CORE_STORE_NODES_H_
 
 #include <array>
+#include <functional>
 #include <vector>
 
 #include "base/limits.h"
@@ -23,9 +24,12 @@ Result<tree::NodePtr> LoadNode(seam::Storage& storage, const TreeVersion& versio
 // the table included, stays at most the bound, plus one node.
 class NodeCache {
  public:
-  explicit NodeCache(size_t bytes_max) : bytes_max_(bytes_max) {}
+  // `removed` is told of each node that leaves, but not when the cache itself goes.
+  using Removed = std::function<void(tree::NodePtr node, size_t bytes)>;
+  explicit NodeCache(size_t bytes_max, Removed removed = {})
+      : bytes_max_(bytes_max), removed_(std::move(removed)) {}
   tree::NodePtr Find(const tree::Hint& hint);
-  void Insert(const tree::Hint& hint, tree::NodePtr node);  // no-op where there is one
+  bool Insert(const tree::Hint& hint, tree::NodePtr node);  // false: there is one already
   void Clear();
   size_t memory_bytes() const { return bytes_ + table_.capacity() * sizeof(Entry); }
 
@@ -34,7 +38,6 @@ class NodeCache {
     uint64_t place = 0;
     tree::NodePtr node;
     uint32_t bytes = 0;
-    bool used = false;
   };
   size_t SlotOf(uint64_t place) const;  // where it is, or the free slot where it would be
   void Grow();
@@ -43,6 +46,7 @@ class NodeCache {
   std::vector<Entry> table_;  // a power of two, at most 7/8 full
   size_t count_ = 0, hand_ = 0;
   size_t bytes_ = 0, bytes_max_;
+  Removed removed_;
 };
 
 // A NodeSource that can also fetch what it lacks.

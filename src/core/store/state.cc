@@ -99,6 +99,17 @@ Result<std::unique_ptr<State>> State::Open(VersionPtr base, seal::Keyring keyrin
   return s;
 }
 
+std::optional<tree::Overlay::Hit> State::OverlayGet(const TableId& table, ByteView key) const {
+  if (auto hit = active_->Get(table, key, position_.index.value)) return hit;
+  if (frozen_ != nullptr) return frozen_->Get(table, key, position_.index.value);
+  return std::nullopt;
+}
+
+tree::Root State::RootOf(const TableId& table) const {
+  auto it = base_->manifest.root.tables.find(table);
+  return it == base_->manifest.root.tables.end() ? tree::Root{} : it->second.root;
+}
+
 const Table* State::FindTable(std::string_view name) const {
   auto it = by_name_.find(name);
   return it == by_name_.end() ? nullptr : &tables_.at(it->second);

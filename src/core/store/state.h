@@ -108,6 +108,9 @@ class State {
   // For tools that only read: a save point then freezes nothing.
   void IgnoreSavePoints() { ignore_save_points_ = true; }
 
+  // As CurrentView() has them, without what it costs to hold one.
+  std::optional<tree::Overlay::Hit> OverlayGet(const TableId& table, ByteView key) const;
+  tree::Root RootOf(const TableId& table) const;
   View CurrentView() const { return {base_, frozen_, active_, position_.index}; }
   const journal::LogPosition& position() const { return position_; }
   const Tables& tables() const { return tables_; }

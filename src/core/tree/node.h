@@ -13,6 +13,7 @@
 #ifndef HOLDFAST_CORE_TREE_NODE_H_
 #define HOLDFAST_CORE_TREE_NODE_H_
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -78,32 +79,71 @@ class Node {
   // cleaning.
   std::vector<NodeRef> References() const;
 
-  // Implementation detail of node.cc, public so that make_shared works.
+  // For the cache that keeps the node, so that readers need not ask it at each level. A link leads from an
+  // inner node (of the B-tree) to a child that is in memory; who sets it sees to it that it is taken away
+  // before the child goes. What a reader follows must be kept from being freed meanwhile (core/runtime).
+  const Node* Linked(size_t i) const { return Links()[i].load(std::memory_order_acquire); }
+  bool has_links() const { return p_.links != 0; }
+  void SetLink(size_t i, const Node* child) const { Links()[i].store(child, std::memory_order_release); }
+  // Who links to this one, and whether a cache keeps it: under that cache's lock.
+  struct Kept {
+    const Node* parent = nullptr;
+    uint16_t place = 0;  // in the parent
+    bool in_cache = false;
+  };
+  mutable Kept kept;
+  // A reader came by since the cache last looked.
+  void Touch() const {
+    if (!touched_.load(std::memory_order_relaxed)) touched_.store(true, std::memory_order_relaxed);
+  }
+  bool TakeTouch() const {
+    if (!touched_.load(std::memory_order_relaxed)) return false;
+    touched_.store(false, std::memory_order_relaxed);
+    return true;
+  }
+  // Fetches what a search reads first into the processor's cache.
+  void Prefetch() const {
+    const char* at = reinterpret_cast<const char*>(this);
+    for (size_t line = 0; line < 5; ++line) __builtin_prefetch(at + 64 * line);
+  }
+
+  // Implementation detail of the decoders.
   struct Slot {
-    uint64_t head;  // first 8 bytes of the key, big-endian: most comparisons end here
-    uint32_t at;    // of the key in the canonical bytes
+    uint32_t at;  // of the key in the canonical bytes
     uint16_t key_bytes;
     uint16_t reference;  // which hint is this entry's
   };
   struct Parts {
-    std::unique_ptr<Slot[]>
-        block;  // slots || canonical || hints: one block, so that a search misses the cache less
+    uint8_t* data = nullptr;  // heads of keys || links || slots || canonical || hints, behind the node itself
     uint64_t rows = 0;
     uint32_t canonical_bytes = 0, tail_bytes = 0;
-    uint32_t slots = 0;
-    uint16_t count = 0;
-    uint16_t references = 0;
+    uint16_t slots = 0, links = 0, count = 0, references = 0;
     NodeType type{};
     uint8_t level = 0;
-    const uint8_t* text() const { return reinterpret_cast<const uint8_t*>(block.get() + slots); }
+
+    uint64_t* heads() const { return reinterpret_cast<uint64_t*>(data); }
+    std::atomic<const Node*>* link() const {
+      return reinterpret_cast<std::atomic<const Node*>*>(heads() + slots);
+    }
+    Slot* slot() const { return reinterpret_cast<Slot*>(heads() + slots + links); }
+    uint8_t* text() const { return reinterpret_cast<uint8_t*>(slot() + slots); }
+    // `head`: the first 8 bytes of the key, big-endian: most comparisons end there.
+    void Set(size_t i, uint64_t head, size_t at, size_t key_bytes, uint16_t reference) {
+      heads()[i] = head;
+      slot()[i] = {static_cast<uint32_t>(at), static_cast<uint16_t>(key_bytes), reference};
+    }
   };
-  explicit Node(Parts parts) : p_(std::move(parts)) {}
+  explicit Node(Parts parts) : p_(parts) {}
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
 
  private:
   NodeRef Reference(size_t address_at, LogIndex birth, size_t hint) const;
   NodeRef PatriciaReference(size_t address_at, size_t hint) const;
-  bool Less(const Slot& slot, uint64_t head, ByteView k) const;  // slot's key < k
-  Parts p_;
+  std::atomic<const Node*>* Links() const { return p_.link(); }
+  ByteView KeyOf(const Slot& s) const { return {p_.text() + s.at, s.key_bytes}; }
+  const Parts p_;
+  mutable std::atomic<bool> touched_{false};
 };
 using NodePtr = std::shared_ptr<const Node>;
 

@@ -54,8 +54,7 @@ bool ReadLeaf(Reader& r, Node::Parts& p) {
     ByteView key = r.Blob16(limits::kKeyBytesMax);
     if (key.empty() || (i > 0 && Compare(before, key) >= 0)) return false;
     before = key;
-    p.block[i] = {KeyHead(key), static_cast<uint32_t>(r.position() - key.size()),
-                  static_cast<uint16_t>(key.size()), p.references};
+    p.Set(i, KeyHead(key), r.position() - key.size(), key.size(), p.references);
     uint8_t form = r.U8();
     if (form == kInlineForm) {
       r.Blob16(limits::kInlineValueBytesMax);
@@ -83,7 +82,7 @@ bool ReadInner(Reader& r, Node::Parts& p) {
     if (i == 0 ? code != 0 : !PartingFits(code, digit)) return false;
     if (i > 1 && !Follows(before, code)) return false;
     before = code;
-    p.block[i] = {0, static_cast<uint32_t>(r.position()), 0, static_cast<uint16_t>(i)};
+    p.Set(i, 0, r.position(), 0, static_cast<uint16_t>(i));
     if (!ReadAddress(r)) return false;
     uint64_t rows = r.U64();
     r.Hash();
