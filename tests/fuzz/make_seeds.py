@@ -8,6 +8,8 @@ Each seed takes its fuzzer past the first checks of what it parses; the fuzzer d
 here (text, findings of fuzzers, certificates) are left alone.
 """
 import argparse
+import hashlib
+import hmac
 import os
 import struct
 import sys
@@ -311,6 +313,49 @@ def tree_nodes():
         "radix_root": radix(0, b"", (0, 2**60), (0b11, 30)),
     }
 
+# -- docs/format.md 12: proofs of the table of src/core/tree/tree_proof_fuzz.cc, by an implementation of its own
+
+def proofs():
+    rows = {b"a": b"1", b"ab": b"22", b"b": b"", b"user:1": b"one", b"user:12": b"twelve", b"user:2": b"two"}
+    sha = lambda *parts: hashlib.sha256(b"".join(parts)).digest()
+    def bits(key): return "".join("1" + format(b, "08b") for b in key) + "0"
+    def prefix(text):
+        pieces = [text[i + 1:i + 9].ljust(8, "0") for i in range(0, len(text), 9) if text[i] == "1"]
+        return bytes(int(p, 2) for p in pieces)
+    def salt(k): return hmac.new(b"a key of the table", b"row" + blob16(k) + sha(rows[k]), hashlib.sha256).digest()
+    def commitment(k): return sha(b"holdfast value\0", salt(k), sha(rows[k]))
+    def parts(keys):  # of two keys or more: the bit in which they part, and both sides
+        texts = [bits(k) for k in keys]
+        bit = next(i for i in range(len(min(texts, key=len))) if len({t[i] for t in texts}) > 1)
+        return bit, *([k for k in keys if bits(k)[bit] == side] for side in "01")
+    def branch(text, bit, left, right): return sha(b"holdfast branch\0", u16(bit), blob16(prefix(text[:bit])), left, right)
+    def digest(keys):
+        if len(keys) == 1: return sha(b"holdfast row\0", blob16(keys[0]), commitment(keys[0]))
+        bit, left, right = parts(keys)
+        return branch(bits(keys[0]), bit, digest(left), digest(right))
+    root = sha(b"holdfast table\0", bytes(32), u64(len(rows)), digest(list(rows)))
+    def proof(key, rows_said=len(rows), root=root):
+        keys, path, end = list(rows), [], None
+        while len(keys) > 1 and end is None:
+            bit, left, right = parts(keys)
+            text = bits(keys[0])
+            if bits(key)[:bit] != text[:bit]:
+                end = b"\4" + u16(bit) + blob16(prefix(text[:bit])) + digest(left) + digest(right)
+                break
+            keys, other = (right, left) if bits(key)[bit] == "1" else (left, right)
+            path.append(u16(bit) + digest(other))
+        if end is None and keys[0] == key: end = b"\1" + salt(key) + blob32(rows[key])
+        if end is None: end = b"\3" + blob16(keys[0]) + commitment(keys[0])
+        return b"HFPROOF1" + u16(1) + bytes(32) + u64(7) + u64(rows_said) + root + blob16(key) + u16(len(path)) + b"".join(path) + end
+    whole = proof(b"user:12")
+    return {
+        "row": b"\1" + whole, "empty_value": b"\1" + proof(b"b"), "whole_file": b"\0" + whole + sha(whole),
+        "other_row": b"\1" + proof(b"user:13"), "other_branch": b"\1" + proof(b"uzer"), "ends_inside": b"\1" + proof(b"user:"),
+        "wrong_rows": b"\1" + proof(b"a", rows_said=7),
+        "empty_table": b"\1" + b"HFPROOF1" + u16(1) + bytes(32) + u64(7) + u64(0)
+                       + sha(b"holdfast table\0", bytes(32), u64(0), bytes(32)) + blob16(b"k") + u16(0) + b"\2",
+    }
+
 def journal_frames():
     def frame(number, entries, first=6, tail=b""):
         head = u64(number) + u64(3) + bytes(16) + u64(5) + u64(0) + u64(number - 1) + bytes(32) + u64(first) + bytes(32)
@@ -426,7 +471,7 @@ def store_open():
 
 
 FUZZERS = {"wire_fuzz": wire, "ring_fuzz": ring, "ring_writer_fuzz": ring_writer, "requests_fuzz": requests, "tls_fuzz": tls, "store_open_fuzz": store_open, "store_rows_fuzz": store_rows,
-           "store_entry_fuzz": store_entries, "kernel_command_fuzz": kernel_commands, "tree_node_fuzz": tree_nodes,
+           "store_entry_fuzz": store_entries, "kernel_command_fuzz": kernel_commands, "tree_node_fuzz": tree_nodes, "tree_proof_fuzz": proofs,
            "journal_frame_fuzz": journal_frames, "seal_keyring_fuzz": keyrings, "tree_descriptor_fuzz": descriptors,
            "seal_anchor_fuzz": anchors, "seal_segment_fuzz": segments, "seal_unlock_fuzz": unlockers,
            "store_manifest_fuzz": manifests, "codec_fuzz": codec, "field_count_fuzz": field_counts}

@@ -12,9 +12,11 @@ struct PatriciaTable {
   MemoryNodes nodes;
   Root root;
   uint64_t index = 0;
-  Blinding blinding{AsBytes("a key of the table")};
+  Blinding blinding;
 
-  explicit PatriciaTable(uint16_t leaf = 16, bool inline_values = true) {
+  explicit PatriciaTable(uint16_t leaf = 16, bool inline_values = true,
+                         std::string_view key = "a key of the table")
+      : blinding(AsBytes(key)) {
     descriptor.leaf_rows_max = leaf;
     descriptor.inline_values = inline_values;
   }
