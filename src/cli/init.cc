@@ -89,8 +89,11 @@ class Deployment {
   }
   // A store inside D moves with it.
   std::string Relative(const std::string& url) const {
-    std::string prefix = "dir:" + root_.string() + "/";
-    return url.starts_with(prefix) ? "dir:" + url.substr(prefix.size()) : url;
+    size_t path = url.find(':') + 1;  // schemes without a path never begin with ours
+    std::string inside = root_.string() + "/";
+    return url.compare(path, inside.size(), inside) == 0
+               ? url.substr(0, path) + url.substr(path + inside.size())
+               : url;
   }
   static std::string Quoted(const std::string& text) {
     std::string out = "'";

@@ -10,8 +10,6 @@
 namespace holdfast::store {
 namespace {
 
-HF_NOT_YET("A3: segments, frames and slot files in parts for providers with a small maximal value");
-
 // Fewer changes than that are folded faster than threads are started.
 constexpr size_t kRowsForWorkers = 10'000;
 constexpr size_t kPartsPerWorker = 16;  // so that all are busy to the end

@@ -6,6 +6,8 @@
 #include "host/kv/dir.h"
 #include "host/kv/fault.h"
 #include "host/kv/memory.h"
+#include "host/kv/open.h"
+#include "host/kv/parts.h"
 #include "host/kv/test_directory_internal.h"
 
 namespace holdfast::host {
@@ -42,6 +44,64 @@ class DirUnderTest : public ProviderUnderTest {
   std::unique_ptr<seam::Storage> storage_;
 };
 
+// A provider of its own file or directory, by its URL.
+class UrlUnderTest : public ProviderUnderTest {
+ public:
+  explicit UrlUnderTest(const std::string& scheme) : url_(scheme + ":" + directory_.path("store")) {
+    Open(OpenMode::kCreate);
+  }
+  seam::Storage& storage() override { return *storage_; }
+  void Reopen() override {
+    storage_.reset();
+    Open(OpenMode::kReadWrite);
+  }
+
+ private:
+  void Open(OpenMode mode) {
+    auto opened = OpenStorage(url_, mode);
+    HF_CHECK(opened.has_value());
+    storage_ = std::move(opened).value();
+  }
+  TestDirectory directory_{TestDirectory::WithoutDisk()};
+  const std::string url_;
+  std::unique_ptr<seam::Storage> storage_;
+};
+
+// Large objects over a provider of small rows, which may make its writes durable in any order.
+class PartsUnderTest : public ProviderUnderTest {
+ public:
+  explicit PartsUnderTest(bool ordered_writes) {
+    seam::Capabilities small = MemoryStorage::AllCapabilities();
+    small.append = false;
+    small.value_bytes_preferred = small.value_bytes_max = 4000;
+    auto opened =
+        PartsStorage::Open(std::make_unique<MemoryStorage>(small),
+                           {.part_bytes = 0, .ordered_writes = ordered_writes, .locked = ordered_writes});
+    HF_CHECK(opened.has_value());
+    storage_ = std::move(opened).value();
+  }
+  seam::Storage& storage() override { return *storage_; }
+  void Reopen() override {}
+
+ private:
+  std::unique_ptr<seam::Storage> storage_;
+};
+
+std::unique_ptr<ProviderUnderTest> Make(const std::string& kind) {
+  if (kind == "Memory") return std::make_unique<MemoryUnderTest>();
+  if (kind == "DirAppend") return std::make_unique<DirUnderTest>(false);
+  if (kind == "DirWholeObjects") return std::make_unique<DirUnderTest>(true);
+  if (kind == "Parts") return std::make_unique<PartsUnderTest>(false);
+  if (kind == "PartsOrdered") return std::make_unique<PartsUnderTest>(true);
+  if (kind == "Sqlite") return std::make_unique<UrlUnderTest>("sqlite");
+  if (kind == "Rocksdb") return std::make_unique<UrlUnderTest>("rocksdb");
+  HF_CHECK(kind == "Leveldb");
+  return std::make_unique<UrlUnderTest>("leveldb");
+}
+
+const std::string kKinds[] = {"Memory",       "DirAppend", "DirWholeObjects", "Parts",
+                              "PartsOrdered", "Sqlite",    "Rocksdb",         "Leveldb"};
+
 // The wrapper without a fault must be invisible, also while it keeps back what is not synced.
 class FaultUnderTest : public ProviderUnderTest {
  public:
@@ -70,16 +130,9 @@ class FaultUnderTest : public ProviderUnderTest {
 std::vector<Provider> Wrapped() {
   std::vector<Provider> wrapped;
   for (bool drop_unsynced : {false, true}) {
-    for (const char* what : {"Memory", "DirAppend", "DirWholeObjects"}) {
-      std::string kind = what;
+    for (const std::string& kind : kKinds) {
       wrapped.push_back({kind + (drop_unsynced ? "Buffered" : ""), [kind, drop_unsynced] {
-                           std::unique_ptr<ProviderUnderTest> inner;
-                           if (kind == "Memory") {
-                             inner = std::make_unique<MemoryUnderTest>();
-                           } else {
-                             inner = std::make_unique<DirUnderTest>(kind == "DirWholeObjects");
-                           }
-                           return std::make_unique<FaultUnderTest>(std::move(inner), drop_unsynced);
+                           return std::make_unique<FaultUnderTest>(Make(kind), drop_unsynced);
                          }});
     }
   }
@@ -87,9 +140,9 @@ std::vector<Provider> Wrapped() {
 }
 
 std::vector<Provider> Providers() {
-  return {{"Memory", [] { return std::make_unique<MemoryUnderTest>(); }},
-          {"DirAppend", [] { return std::make_unique<DirUnderTest>(false); }},
-          {"DirWholeObjects", [] { return std::make_unique<DirUnderTest>(true); }}};
+  std::vector<Provider> providers;
+  for (const std::string& kind : kKinds) providers.push_back({kind, [kind] { return Make(kind); }});
+  return providers;
 }
 
 INSTANTIATE_TEST_SUITE_P(Plain, StorageConformance, ::testing::ValuesIn(Providers()), ProviderName);

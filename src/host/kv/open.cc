@@ -5,24 +5,24 @@
 #include <utility>
 
 #include "host/kv/dir.h"
+#include "host/kv/leveldb.h"
 #include "host/kv/memory.h"
+#include "host/kv/rocksdb.h"
+#include "host/kv/sqlite.h"
 
 namespace holdfast::host {
 namespace {
 
 constexpr size_t kUrlBytesMax = 4096;  // PATH_MAX; nobody needs more
 
-HF_NOT_YET("sqlite: store provider");
-HF_NOT_YET("rocksdb: store provider");
-HF_NOT_YET("leveldb: store provider");
 HF_NOT_YET("postgres: store provider");
 HF_NOT_YET("s3: store provider");
 HF_NOT_YET("webhdfs: store provider");
 HF_NOT_YET("dynamodb: store provider");
 HF_NOT_YET("azure-table: store provider");
 HF_NOT_YET("firestore: store provider");
-constexpr std::array<std::string_view, 9> kNotYet = {"sqlite",  "rocksdb",  "leveldb",     "postgres", "s3",
-                                                     "webhdfs", "dynamodb", "azure-table", "firestore"};
+constexpr std::array<std::string_view, 6> kNotYet = {"postgres", "s3",          "webhdfs",
+                                                     "dynamodb", "azure-table", "firestore"};
 
 Status ParseParameters(std::string_view text, StoreUrl& url) {
   for (bool more = true; more;) {
@@ -47,6 +47,13 @@ Result<std::unique_ptr<seam::Storage>> OpenDirUrl(const StoreUrl& url, OpenMode 
     options.whole_objects = value == "true";
   }
   return OpenDir(url.path, mode, std::move(options));
+}
+
+// sqlite: rocksdb: leveldb: take a path and nothing else.
+template <typename Open>
+Result<std::unique_ptr<seam::Storage>> OpenPathUrl(const StoreUrl& url, Open open) {
+  if (url.path.empty() || !url.parameters.empty()) return Code::kBadUrl;
+  return open(url.path);
 }
 
 }  // namespace
@@ -75,6 +82,9 @@ Result<std::unique_ptr<seam::Storage>> OpenStorage(std::string_view text, OpenMo
     if (!url.path.empty() || !url.parameters.empty()) return Code::kBadUrl;
     return std::unique_ptr<seam::Storage>(std::make_unique<MemoryStorage>());
   }
+  if (url.scheme == "sqlite") return OpenPathUrl(url, [&](auto& path) { return OpenSqlite(path, mode); });
+  if (url.scheme == "rocksdb") return OpenPathUrl(url, [&](auto& path) { return OpenRocksdb(path, mode); });
+  if (url.scheme == "leveldb") return OpenPathUrl(url, [&](auto& path) { return OpenLeveldb(path, mode); });
   bool promised = std::find(kNotYet.begin(), kNotYet.end(), url.scheme) != kNotYet.end();
   return promised ? Code::kUnsupported : Code::kBadUrl;
 }

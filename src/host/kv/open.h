@@ -3,8 +3,11 @@
 //   memory:                               gone with the process
 //   dir:/path                             regular files, journal files appended to in place
 //   dir:/path?whole-objects=true          the same names, every object written whole (mounts of object
-//   stores) sqlite: rocksdb: leveldb: postgres: s3: webhdfs: dynamodb: azure-table: firestore: kUnsupported
-//   so far
+//                                         stores)
+//   sqlite:/path                          one file, an SQLite database
+//   rocksdb:/path                         a directory that RocksDB keeps
+//   leveldb:/path                         a directory that LevelDB keeps
+//   postgres: s3: webhdfs: dynamodb: azure-table: firestore:   kUnsupported so far
 //
 // Nothing in a path is an escape: it ends at the first '?'. Parameters are `name=value`, joined by '&'; one
 // that the scheme does not know, or given twice, is refused.

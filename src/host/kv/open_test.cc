@@ -60,6 +60,12 @@ TEST(StoreUrl, RefusesWhatItDoesNotUnderstand) {
                           "dir:/x?whole-objects=true&whole-objects=true",
                           "dir:/x?whole-objects=true&other=1",
                           "dir:/x\n",
+                          "sqlite:",
+                          "sqlite:/x?a=b",
+                          "rocksdb:",
+                          "rocksdb:/x?whole-objects=true",
+                          "leveldb:",
+                          "leveldb:/x?sync=false",
                           "http://x",
                           "file:///x"}) {
     EXPECT_EQ(CodeName(CodeOf(url)), "kBadUrl") << url;
@@ -69,9 +75,8 @@ TEST(StoreUrl, RefusesWhatItDoesNotUnderstand) {
 }
 
 TEST(StoreUrl, APromisedSchemeIsUnsupportedNotUnknown) {
-  for (const char* url :
-       {"sqlite:/x", "rocksdb:/x", "leveldb:/x", "postgres://h/d", "s3://b/p?endpoint=http://e:1",
-        "webhdfs://h/p", "dynamodb://t?endpoint=e", "azure-table://t", "firestore://p"}) {
+  for (const char* url : {"postgres://h/d", "s3://b/p?endpoint=http://e:1", "webhdfs://h/p",
+                          "dynamodb://t?endpoint=e", "azure-table://t", "firestore://p"}) {
     EXPECT_EQ(CodeName(CodeOf(url)), "kUnsupported") << url;
   }
 }

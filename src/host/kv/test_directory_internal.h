@@ -12,10 +12,18 @@ namespace holdfast::host {
 
 class TestDirectory {
  public:
-  TestDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "holdfast-kv-XXXXXX").string();
+  TestDirectory() : TestDirectory(std::filesystem::temp_directory_path()) {}
+  explicit TestDirectory(const std::filesystem::path& parent) {
+    std::string pattern = (parent / "holdfast-kv-XXXXXX").string();
     HF_CHECK(::mkdtemp(pattern.data()) != nullptr);
     root_ = pattern;
+  }
+  // For tests of much else than durability: where a sync costs nothing, if there is such a place.
+  static std::filesystem::path WithoutDisk() {
+    constexpr uintmax_t kNeeded = 512u << 20;
+    std::error_code error;
+    std::filesystem::space_info memory = std::filesystem::space("/dev/shm", error);
+    return !error && memory.available >= kNeeded ? "/dev/shm" : std::filesystem::temp_directory_path();
   }
   TestDirectory(const TestDirectory&) = delete;
   TestDirectory& operator=(const TestDirectory&) = delete;

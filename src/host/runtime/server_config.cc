@@ -152,15 +152,18 @@ Result<uint64_t> ParsePeriod(std::string_view text) {
 }
 
 std::string ResolveStoreUrl(const std::string& url, const std::string& directory) {
-  constexpr std::string_view kDir = "dir:";
-  if (!url.starts_with(kDir) || url.size() == kDir.size()) return url;
-  std::string path = url.substr(kDir.size());
-  std::string query;
-  if (size_t q = path.find('?'); q != std::string::npos) {
-    query = path.substr(q);
-    path.resize(q);
+  constexpr std::string_view kPathSchemes[] = {"dir:", "sqlite:", "rocksdb:", "leveldb:"};
+  for (std::string_view scheme : kPathSchemes) {
+    if (!url.starts_with(scheme) || url.size() == scheme.size()) continue;
+    std::string path = url.substr(scheme.size());
+    std::string query;
+    if (size_t q = path.find('?'); q != std::string::npos) {
+      query = path.substr(q);
+      path.resize(q);
+    }
+    return std::string(scheme) + Resolve(path, directory) + query;
   }
-  return std::string(kDir) + Resolve(path, directory) + query;
+  return url;
 }
 
 Result<ServerConfig> ParseServerConfig(std::string_view yaml, const std::string& directory,

@@ -49,7 +49,7 @@ Result<ServerConfig> ReadServerConfig(const std::string& path, std::string* why)
 // "90", "90s", "5m", "250ms", "1h", "2d" -> milliseconds. kBadConfig otherwise, or beyond 10 years.
 Result<uint64_t> ParsePeriod(std::string_view text);
 
-// "dir:store" -> "dir:/where/store"; other URLs and absolute paths stay.
+// "dir:store" -> "dir:/where/store", so too sqlite: rocksdb: leveldb:; other URLs and absolute paths stay.
 std::string ResolveStoreUrl(const std::string& url, const std::string& directory);
 
 }  // namespace holdfast::host
