@@ -18,6 +18,7 @@ void AddInit(CLI::App& app, Chosen& chosen);
 void AddServe(CLI::App& app, Chosen& chosen);
 void AddKv(CLI::App& app, Chosen& chosen);
 void AddStore(CLI::App& app, Chosen& chosen);  // verify, restore, passphrase
+void AddProof(CLI::App& app, Chosen& chosen);  // verify-proof
 void AddAdmin(CLI::App& app, Chosen& chosen);
 void AddBench(CLI::App& app, Chosen& chosen);
 

@@ -6,18 +6,25 @@
 
 #include "cli/failure.h"
 #include "cli/kv_internal.h"
+#include "cli/proof_file.h"
 #include "cli/text.h"
+#include "core/tree/proof.h"
 
 namespace holdfast::cli {
 namespace {
 
 struct ReadArguments {
-  std::string table, key;
+  std::string table, key, proof;
   sdk::ScanOptions scan;
   uint64_t at_least = 0, limit = 0, from_index = 0;
   double timeout_s = 0;
   bool marks = false;
 };
+
+void PrintRaw(std::string_view bytes) {
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size())
+    FailWith(Code::kIo, "standard output: cannot be written");
+}
 
 std::string RowLine(const KvOptions& options, const std::string* table, const sdk::KeyValue& row) {
   if (!options.json) {
@@ -29,7 +36,29 @@ std::string RowLine(const KvOptions& options, const std::string* table, const sd
   return line.Text("key", Base64(AsBytes(row.key))).Text("value", Base64(AsBytes(row.value))).str();
 }
 
+// What a proof shows, looked into before it is believed. It goes to a.proof.
+int GetProven(const KvOptions& options, const ReadArguments& a) {
+  auto client = ConnectUser(options);
+  std::string file = Take(client->Prove(a.table, a.key, a.at_least), "kv get");
+  tree::Proof proof = Take(tree::Proof::Decode(AsBytes(file)), "kv get");
+  Need(proof.Check(), "kv get");
+  if (ToText(proof.key) != a.key) Fail("kv get", Code::kProofRefused);
+  WriteProofFile(a.proof, file);
+  const auto* row = std::get_if<tree::Proof::Included>(&proof.end);
+  if (row == nullptr) return 1;
+  if (options.json && a.proof != "-") {
+    JsonLine line;
+    line.Text("key", Base64(proof.key)).Text("value", Base64(row->value));
+    line.Number("index", proof.index.value).Text("root", HexUpper(proof.root));
+    PrintLine(line.str());
+  } else if (a.proof != "-") {
+    PrintRaw(AsText(row->value));
+  }
+  return 0;
+}
+
 int Get(const KvOptions& options, const ReadArguments& a) {
+  if (!a.proof.empty()) return GetProven(options, a);
   auto client = ConnectUser(options);
   sdk::Value value = Take(client->Get(a.table, a.key, a.at_least), "kv get");
   if (!value.found) return 1;  // an answer, not an error: nothing is printed
@@ -37,8 +66,8 @@ int Get(const KvOptions& options, const ReadArguments& a) {
     JsonLine line;
     line.Text("key", Base64(AsBytes(a.key))).Text("value", Base64(AsBytes(value.value)));
     PrintLine(line.Number("index", value.index).str());
-  } else if (std::fwrite(value.value.data(), 1, value.value.size(), stdout) != value.value.size()) {
-    FailWith(Code::kIo, "standard output: cannot be written");
+  } else {
+    PrintRaw(value.value);
   }
   return 0;
 }
@@ -124,6 +153,10 @@ void AddKvRead(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen& 
   get->add_option("table", a->table)->required();
   get->add_option("key", a->key)->required();
   get->add_option("--at-least", a->at_least, "wait until this index is applied");
+  get->add_option(
+      "--proof", a->proof,
+      "of a patricia table: write a proof of the answer to this file (-: to stdout, in its place); "
+      "saves first if the key has changed");
   get->callback(run(Get));
 
   CLI::App* scan = AddKvCommand(kv, options, "scan", "Print rows: key, tab, value. One snapshot.",

@@ -15,6 +15,7 @@ struct TableArguments {
   std::string table;
   bool never_inline = false;
   uint32_t order = 0;
+  std::string layout = "btree";
 };
 
 int Create(const KvOptions& options, const TableArguments& a) {
@@ -22,6 +23,10 @@ int Create(const KvOptions& options, const TableArguments& a) {
   sdk::TableOptions table;
   table.never_inline = a.never_inline;
   table.leaf_rows_max = table.inner_children_max = a.order;
+  if (a.layout == "patricia") {
+    table.layout = sdk::Layout::kPatricia;
+    table.inner_children_max = 0;  // the layout's own
+  }
   return PrintWritten(options, Take(client->CreateTable(a.table, table), "kv table create"));
 }
 
@@ -39,9 +44,30 @@ int List(const KvOptions& options, const TableArguments&) {
     }
     JsonLine line;
     line.Text("table", table.name).Text("id", table.id).Number("rows_at_last_save", table.rows);
-    PrintLine(line.Bool("never_inline", table.options.never_inline).str());
+    line.Bool("never_inline", table.options.never_inline);
+    bool patricia = table.options.layout == sdk::Layout::kPatricia;
+    line.Text("layout", patricia ? "patricia" : "btree");
+    if (table.root_index != 0) line.Text("root", table.root).Number("root_index", table.root_index);
+    PrintLine(line.str());
   }
   return 0;
+}
+
+int Root(const KvOptions& options, const TableArguments& a) {
+  auto client = ConnectUser(options);
+  for (const sdk::Table& table : Take(client->ListTables(), "kv root")) {
+    if (table.name != a.table) continue;
+    if (table.root_index == 0) Fail("kv root", Code::kNoProof);
+    if (options.json) {
+      JsonLine line;
+      line.Text("table", table.name).Text("id", table.id).Text("root", table.root);
+      PrintLine(line.Number("root_index", table.root_index).Number("rows", table.rows).str());
+    } else {
+      PrintLine(table.root);
+    }
+    return 0;
+  }
+  Fail("kv root", Code::kNoTable);
 }
 
 }  // namespace
@@ -59,8 +85,15 @@ void AddKvTable(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen&
   CLI::App* create = AddKvCommand(*table, options, "create", "Create a table: 1 to 128 bytes of UTF-8.",
                                   "table create colours");
   create->add_option("table", a->table)->required();
-  create->add_flag("--never-inline", a->never_inline, "values never lie in the leaves");
-  create->add_option("--order", a->order, "rows of a leaf and children of an inner node (default: 16 and 64)")
+  create->add_flag("--never-inline,--no-inline", a->never_inline, "values never lie in the leaves");
+  create
+      ->add_option("--layout", a->layout,
+                   "patricia: the root depends on the rows alone, and rows can be proven (kv get --proof)")
+      ->check(CLI::IsMember({"btree", "patricia"}))
+      ->capture_default_str();
+  create
+      ->add_option("--order", a->order,
+                   "rows of a leaf and children of an inner node (default: 16 and 64; patricia: rows, to 32)")
       ->check(CLI::Range(limits::kOrderMin, limits::kOrderMax));
   create->callback(run(Create));
   CLI::App* drop =
@@ -70,6 +103,11 @@ void AddKvTable(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen&
   CLI::App* list =
       AddKvCommand(*table, options, "list", "Name, tab, rows as of the last save.", "table list");
   list->callback(run(List));
+  CLI::App* root = AddKvCommand(
+      kv, options, "root", "Print the root of a patricia table as of the last save: what proofs lead to.",
+      "root colours");
+  root->add_option("table", a->table)->required();
+  root->callback(run(Root));
 }
 
 }  // namespace holdfast::cli

@@ -50,6 +50,7 @@ void AddCommands(CLI::App& app, Chosen& chosen) {
   AddServe(app, chosen);
   AddKv(app, chosen);
   AddStore(app, chosen);
+  AddProof(app, chosen);
   AddAdmin(app, chosen);
   AddBench(app, chosen);
 }

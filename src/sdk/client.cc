@@ -56,6 +56,16 @@ Result<Value> Client::Get(const std::string& table, std::string_view key, uint64
   return Value{reply->found(), std::move(*reply->mutable_value()), reply->index()};
 }
 
+Result<std::string> Client::Prove(const std::string& table, std::string_view key, uint64_t at_least) {
+  v1::ProveRequest request;
+  request.set_table(table);
+  request.set_key(key.data(), key.size());
+  request.set_at_least(at_least);
+  auto reply = Call(*s_->stub, &v1::Kv::Stub::Prove, request, s_->timeout_ms);
+  if (!reply) return reply.error();
+  return std::move(*reply->mutable_proof());
+}
+
 Result<Written> Client::Put(const std::string& table, std::string_view key, std::string_view value,
                             Wait wait) {
   v1::PutRequest request;
@@ -149,6 +159,7 @@ Result<Written> Client::CreateTable(const std::string& table, const TableOptions
   request.set_never_inline(options.never_inline);
   request.set_leaf_rows_max(options.leaf_rows_max);
   request.set_inner_children_max(options.inner_children_max);
+  request.set_layout(options.layout == Layout::kPatricia ? v1::LAYOUT_PATRICIA : v1::LAYOUT_BTREE);
   return ToWritten(Call(*s_->stub, &v1::Kv::Stub::CreateTable, request, s_->timeout_ms));
 }
 
@@ -166,7 +177,10 @@ Result<std::vector<Table>> Client::ListTables() {
     tables.push_back({t.table(),
                       HexUpper(AsBytes(t.id())),
                       t.rows(),
-                      {t.never_inline(), t.leaf_rows_max(), t.inner_children_max()}});
+                      {t.never_inline(), t.leaf_rows_max(), t.inner_children_max(),
+                       t.layout() == v1::LAYOUT_PATRICIA ? Layout::kPatricia : Layout::kBTree},
+                      HexUpper(AsBytes(t.root())),
+                      t.root_index()});
   }
   return tables;
 }

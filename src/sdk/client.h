@@ -56,14 +56,18 @@ struct Change {
   uint64_t index = 0;
   std::string key, value;
 };
+enum class Layout : uint8_t { kBTree, kPatricia };
 struct TableOptions {
   bool never_inline = false;
   uint32_t leaf_rows_max = 0, inner_children_max = 0;  // 0 = default
+  Layout layout = Layout::kBTree;  // kPatricia: rows can be proven; inner_children_max stays 0
 };
 struct Table {
   std::string name, id;  // id: 32 hex digits
   uint64_t rows = 0;
   TableOptions options;
+  std::string root = {};    // kPatricia, once saved: 64 hex digits, what proofs lead to,
+  uint64_t root_index = 0;  // as of this index
 };
 
 // One TLS connection to one port.
@@ -80,6 +84,9 @@ class Client {
   ~Client();
 
   Result<Value> Get(const std::string& table, std::string_view key, uint64_t at_least = 0);
+  // The bytes of a proof that the row is there or that none is (core/tree/proof.h checks it; so does `holdfast
+  // verify-proof`). kNoProof: not a table of the patricia layout.
+  Result<std::string> Prove(const std::string& table, std::string_view key, uint64_t at_least = 0);
   Result<Written> Put(const std::string& table, std::string_view key, std::string_view value,
                       Wait wait = Wait::kDurable);
   Result<Written> Delete(const std::string& table, std::string_view key, Wait wait = Wait::kDurable);

@@ -78,6 +78,7 @@ class Engine : public session::Backend {
                                                      LogIndex at_least) override;
   Result<std::optional<Bytes>> Get(const TableId& table, ByteView key, LogIndex at_least,
                                    uint64_t timeout_ms) override;
+  Result<Bytes> Prove(const TableId& table, ByteView key, LogIndex at_least, uint64_t timeout_ms) override;
   Result<std::unique_ptr<session::Watch>> StartWatch(const TableId& table, Bytes prefix, LogIndex from,
                                                      std::function<void()> ready) override;
   void SaveState(session::WriteDone done) override;
@@ -150,6 +151,7 @@ class Engine : public session::Backend {
   Result<std::optional<Bytes>> GetFrom(const store::View& view, const TableId& table, ByteView key);
   std::optional<std::optional<Bytes>> GetLinked(const TableId& table, ByteView key);
   Status SaveAndWait();
+  Result<store::VersionPtr> ProvableVersion(const TableId& table, ByteView key);
 
   seam::Storage& storage_;
   seam::Storage* const anchor_;

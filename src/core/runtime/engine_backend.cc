@@ -3,6 +3,7 @@
 #include <set>
 
 #include "core/runtime/engine.h"
+#include "core/tree/patricia_digest.h"
 #include "seam/metrics.h"
 
 namespace holdfast::runtime {
@@ -274,8 +275,14 @@ Result<TableId> Engine::FindTable(std::string_view name) {
 std::vector<session::TableInfo> Engine::ListTables() {
   std::vector<session::TableInfo> tables;
   ReaderLock lock(state_lock_);
+  const store::VersionPtr base = state_->CurrentView().base;
+  const store::LogicalRoot& saved = base->manifest.root;
   for (const auto& [id, t] : state_->tables()) {
-    if (!store::IsSystemTable(id)) tables.push_back({id, t.descriptor, t.root.rows});
+    if (store::IsSystemTable(id)) continue;
+    session::TableInfo& info = tables.emplace_back(session::TableInfo{id, t.descriptor, t.root.rows});
+    if (t.descriptor.layout != tree::Layout::kPatricia || !saved.tables.contains(id)) continue;
+    info.public_root = tree::patricia::TableDigest(store_, id, t.root.rows, t.root.digest);
+    info.saved = saved.position.index;
   }
   return tables;
 }

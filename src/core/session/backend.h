@@ -31,6 +31,9 @@ struct TableInfo {
   TableId id;
   tree::Descriptor descriptor;
   uint64_t rows = 0;  // as of the last save
+  // Of a Patricia table that has been saved: what its proofs lead to, and the index of that save.
+  Digest public_root{};
+  LogIndex saved = {};
 };
 
 struct Row {
@@ -124,6 +127,14 @@ class Backend {
                                                              LogIndex at_least) {
     static_cast<void>(table), static_cast<void>(key), static_cast<void>(at_least);
     return std::nullopt;
+  }
+
+  // A proof (tree/proof.h) that the row is there, or that none is: of the last save, or of a new one if the
+  // key has changed since. kNoTable; kNoProof: of another layout. Blocking, and slow where it saves.
+  virtual Result<Bytes> Prove(const TableId& table, ByteView key, LogIndex at_least, uint64_t timeout_ms) {
+    static_cast<void>(table), static_cast<void>(key);
+    static_cast<void>(at_least), static_cast<void>(timeout_ms);
+    return Code::kNoProof;
   }
 
   // `from` 0 = from now. `ready` is called (any thread, must not block) whenever Take may have something new.

@@ -148,6 +148,14 @@ Result<tree::Descriptor> DescriptorOf(const v1::CreateTableRequest& request) {
   if (request.leaf_rows_max() != 0) d.leaf_rows_max = static_cast<uint16_t>(request.leaf_rows_max());
   if (request.inner_children_max() != 0)
     d.inner_children_max = static_cast<uint16_t>(request.inner_children_max());
+  if (request.layout() == v1::LAYOUT_PATRICIA) {
+    if (request.inner_children_max() != 0 || request.leaf_rows_max() > tree::kPatriciaLeafRowsMax)
+      return Code::kInvalidArgument;
+    d.layout = tree::Layout::kPatricia;
+    d.inner_children_max = tree::kPatriciaChildrenMax;
+  } else if (request.layout() != v1::LAYOUT_BTREE) {
+    return Code::kInvalidArgument;
+  }
   return d;
 }
 

@@ -43,8 +43,8 @@ template <typename Base>
 using RawWrites = v1::Kv::WithRawCallbackMethod_Put<v1::Kv::WithRawCallbackMethod_Delete<
     v1::Kv::WithRawCallbackMethod_Batch<v1::Kv::WithRawCallbackMethod_Sync<Base>>>>;
 template <typename Base>
-using RawReads = v1::Kv::WithRawCallbackMethod_Get<
-    v1::Kv::WithRawCallbackMethod_Scan<v1::Kv::WithRawCallbackMethod_Watch<Base>>>;
+using RawReads = v1::Kv::WithRawCallbackMethod_Get<v1::Kv::WithRawCallbackMethod_Scan<
+    v1::Kv::WithRawCallbackMethod_Watch<v1::Kv::WithRawCallbackMethod_Prove<Base>>>>;
 using RawKv = RawTables<RawWrites<RawReads<v1::Kv::WithRawCallbackMethod_Session<v1::Kv::Service>>>>;
 
 class KvService final : public RawKv {
@@ -102,8 +102,34 @@ class KvService final : public RawKv {
         info->set_never_inline(!table.descriptor.inline_values);
         info->set_leaf_rows_max(table.descriptor.leaf_rows_max);
         info->set_inner_children_max(table.descriptor.inner_children_max);
+        if (table.descriptor.layout != tree::Layout::kPatricia) continue;
+        info->set_layout(v1::LAYOUT_PATRICIA);
+        if (table.saved == LogIndex()) continue;
+        info->set_root(table.public_root.data(), table.public_root.size());
+        info->set_root_index(table.saved.value);
       }
       call->Finish();
+    });
+  }
+
+  // May wait for a save: not on the threads of the reads.
+  ServerUnaryReactor* Prove(CallbackServerContext* context, const ByteBuffer* in, ByteBuffer* out) override {
+    return Begin<v1::ProveRequest, v1::ProveReply>(context, in, out, [this](auto call) {
+      gpr_timespec deadline = DeadlineOf(*call->context);
+      bool taken = services_.admin.Submit([this, call, deadline] {
+        const v1::ProveRequest& request = call->request;
+        if (request.key().empty() || request.key().size() > limits::kKeyBytesMax)
+          return call->Fail(Code::kKeySize);
+        Backend& backend = services_.backend;
+        Result<TableId> table = backend.FindTable(request.table());
+        if (!table) return call->Fail(table.code());
+        auto proof =
+            backend.Prove(*table, AsBytes(request.key()), LogIndex(request.at_least()), LeftMs(deadline));
+        if (!proof) return call->Fail(proof.code());
+        call->reply.set_proof(proof->data(), proof->size());
+        call->Finish();
+      });
+      if (!taken) call->Fail(Code::kOverloaded);
     });
   }
 
