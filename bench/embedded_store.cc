@@ -1,18 +1,11 @@
-#include "bench/embedded_store.h"
-
 #include <algorithm>
 #include <cstring>
-#include <utility>
 
+#include "bench/embedded_store_internal.h"
 #include "bench/failure_internal.h"
 
 namespace holdfast::bench {
 namespace {
-
-std::vector<EmbeddedSystem>& Registered() {
-  static std::vector<EmbeddedSystem> peers;
-  return peers;
-}
 
 uint64_t FirstWord(std::string_view bytes) {
   uint64_t word = 0;
@@ -26,9 +19,6 @@ void Scanned::Add(std::string_view key, std::string_view value) {
   ++rows;
   sum += FirstWord(key) ^ FirstWord(value);
 }
-
-void RegisterPeers(std::vector<EmbeddedSystem> peers) { Registered() = std::move(peers); }
-const std::vector<EmbeddedSystem>& Peers() { return Registered(); }
 
 void FailStore(std::string_view system, std::string_view text) {
   FailWith(Code::kIo, "bench: " + std::string(system) + ": " + std::string(text));

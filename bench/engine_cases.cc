@@ -7,11 +7,14 @@
 
 #include "bench/engine_suite_internal.h"
 #include "bench/failure_internal.h"
+#include "bench/peers_internal.h"
 
 namespace holdfast::bench {
 namespace {
 
 constexpr size_t kBatchRows = 1000, kThreads = 64;
+// Of its share, where 64 threads wait for one lock and one sync at a time: minutes would tell no more.
+constexpr uint64_t kQueuedShare = 5;
 constexpr uint64_t kCheckEvery = 16;   // gets whose value is compared with what was written
 constexpr uint64_t kWarmUpStride = 8;  // by order of keys: meets every leaf and every block
 constexpr uint64_t kAllCachedBytes = uint64_t{4} << 30, kDecodedRowBytes = 600;
@@ -200,7 +203,8 @@ void EngineRun::SingleCase(const char* name, size_t threads, uint64_t each) {
 }
 
 Measures EngineRun::PutSingles(Contestant& c, size_t threads, uint64_t each) {
-  each = std::max<uint64_t>(2, each / c.system.write_share);
+  const bool queued = threads > 1 && c.system.write_share > 1;
+  each = std::max<uint64_t>(2, each / c.system.write_share / (queued ? kQueuedShare : 1));
   const uint64_t seed = ++c.seeds * kThreads, new_rows = Changes::NewRows(each);
   std::mutex mutex;
   std::optional<Failure> failed;

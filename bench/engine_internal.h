@@ -1,5 +1,5 @@
-// What the engine suite is made of: ours behind the calls of embedded_store.h, how a turn is measured, and
-// the pace of one core at the cryptography that verify has to do.
+// What the engine suite is made of: ours behind the calls of embedded_store_internal.h, how a turn is
+// measured, and the pace of one core at the cryptography that verify has to do.
 #ifndef HOLDFAST_BENCH_ENGINE_INTERNAL_H_
 #define HOLDFAST_BENCH_ENGINE_INTERNAL_H_
 
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "bench/embedded_store.h"
+#include "bench/embedded_store_internal.h"
 #include "bench/figure_internal.h"
 #include "bench/suites.h"
 

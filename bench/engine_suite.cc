@@ -4,6 +4,7 @@
 
 #include "bench/engine_suite_internal.h"
 #include "bench/failure_internal.h"
+#include "bench/peers_internal.h"
 #include "bench/process_internal.h"
 
 namespace holdfast::bench {
@@ -111,9 +112,6 @@ std::vector<Contestant*> EngineRun::All() {
 void EngineRun::Tell(Figure figure, const Turns& turns) {
   figure.rows = rows_;
   figure.value_bytes = kValueBytes;
-  for (const Contestant& c : contestants_) {
-    if (!c.system.version.empty()) figure.versions[c.system.name] = c.system.version;
-  }
   for (const auto& [system, measures] : turns) {
     Measures median = MedianOf(measures);
     (system == "ours" ? figure.ours : figure.peers[system]) = median["value"];
@@ -123,6 +121,9 @@ void EngineRun::Tell(Figure figure, const Turns& turns) {
     auto [low, high] = std::minmax_element(measures.begin(), measures.end(), less);
     figure.more["min"][system] = low->at("value");
     figure.more["max"][system] = high->at("value");
+  }
+  for (const Contestant& c : contestants_) {
+    if (figure.peers.contains(c.system.name)) figure.versions[c.system.name] = c.system.version;
   }
   Show(output_, figure);
 }
@@ -142,15 +143,6 @@ Status RunEngineSuite(const EngineSuite& suite, const Output& output, std::strin
         }
       },
       why);
-}
-
-bool HasPeers() { return !Peers().empty(); }
-
-Status BecomeProgramWithPeers(std::string* why) {
-  std::string program = fs::path(OwnProgram()).replace_filename("holdfast-bench").string();
-  BecomeProgram(program);
-  *why = "bench --peers: no program " + program + ": it is built with holdfast";
-  return Code::kNotFound;
 }
 
 }  // namespace holdfast::bench

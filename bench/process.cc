@@ -246,14 +246,6 @@ void SleepMilliseconds(uint64_t ms) {
 
 std::string OwnProgram() { return fs::read_symlink("/proc/self/exe").string(); }
 
-void BecomeProgram(const std::string& path) {
-  std::ifstream in("/proc/self/cmdline");
-  std::vector<std::string> arguments;
-  for (std::string argument; std::getline(in, argument, '\0');) arguments.push_back(argument);
-  std::vector<char*> pointers = Pointers(arguments);
-  ::execv(path.c_str(), pointers.data());
-}
-
 void EndWithoutCleaning() { ::_exit(0); }
 
 std::string FindProgram(const std::string& name) {

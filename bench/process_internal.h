@@ -66,9 +66,7 @@ double ThreadCpuSeconds();  // this thread
 uint64_t Nanoseconds();     // monotonic
 void SleepMilliseconds(uint64_t ms);
 
-std::string OwnProgram();  // the path of this very binary
-// Becomes another program with this one's arguments; returns only when that cannot be.
-void BecomeProgram(const std::string& path);
+std::string OwnProgram();                // the path of this very binary
 [[noreturn]] void EndWithoutCleaning();  // exit code 0, and nothing is closed, flushed or destroyed
 // The path that a shell would run, or empty.
 std::string FindProgram(const std::string& name);

@@ -27,8 +27,8 @@ struct Output {
   std::function<void(uint64_t done, uint64_t total)> progress{};  // steps; may be empty
 };
 
-// The engine in this process, sealed and synced; no sessions, no TLS. With `peers`, the embedded engines that
-// the program has (Peers() of embedded_store.h) beside it.
+// The engine in this process, sealed and synced; no sessions, no TLS. With `peers`, RocksDB, LevelDB, LMDB
+// and SQLite beside it.
 struct EngineSuite {
   std::string directory;  // where the stores are made; empty: the temporary directory
   bool quick = false, peers = false;
@@ -67,11 +67,6 @@ const std::vector<std::string>& ServerCases();
 Status RunEngineSuite(const EngineSuite& suite, const Output& output, std::string* why);
 Status RunServerSuite(const ServerSuite& suite, const Output& output, std::string* why);
 Status RunCrashingWriter(const CrashingWriter& writer, std::string* why);
-
-// Becomes the program `holdfast-bench` beside this one, with this one's arguments: it has the peers. Returns
-// only when there is none: kNotFound.
-Status BecomeProgramWithPeers(std::string* why);
-bool HasPeers();  // whether this program is that one
 
 }  // namespace holdfast::bench
 

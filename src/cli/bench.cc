@@ -54,7 +54,6 @@ int Ended(const Status& status, const std::string& why) {
 
 int RunEngine(const bench::EngineSuite& suite, bool json) {
   std::string why;
-  if (suite.peers && !bench::HasPeers()) return Ended(bench::BecomeProgramWithPeers(&why), why);
   Status status = bench::RunEngineSuite(suite, BenchOutput(json).output(), &why);
   return Ended(status, why);
 }
@@ -64,7 +63,7 @@ void AddEngine(CLI::App& bench, Chosen& chosen) {
   auto json = std::make_shared<bool>(false);
   CLI::App* c = bench.add_subcommand(
       "engine", "The engine in process; RocksDB, LevelDB, LMDB and SQLite beside it, taking turns.");
-  c->add_flag("--peers", suite->peers, "measure the other engines too, as the program holdfast-bench");
+  c->add_flag("--peers", suite->peers, "measure the other engines too");
   c->add_option("--dir", suite->directory,
                 "where the stores are made, and deleted again (default: the temporary directory)");
   c->add_flag("--quick", suite->quick, "60,000 rows and less of everything: under a minute with peers");

@@ -8,9 +8,9 @@
 
 #include <algorithm>
 
-#include "bench/peers/peers.h"
+#include "bench/peers_internal.h"
 
-namespace holdfast::bench::peers {
+namespace holdfast::bench {
 namespace {
 
 constexpr const char* kName = "rocksdb";
@@ -104,4 +104,4 @@ EmbeddedSystem RocksDb() {
   return s;
 }
 
-}  // namespace holdfast::bench::peers
+}  // namespace holdfast::bench

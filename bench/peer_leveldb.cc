@@ -6,9 +6,9 @@
 
 #include <algorithm>
 
-#include "bench/peers/peers.h"
+#include "bench/peers_internal.h"
 
-namespace holdfast::bench::peers {
+namespace holdfast::bench {
 namespace {
 
 constexpr const char* kName = "leveldb";
@@ -91,4 +91,4 @@ EmbeddedSystem LevelDb() {
   return s;
 }
 
-}  // namespace holdfast::bench::peers
+}  // namespace holdfast::bench

@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <utility>
 
-#include "bench/peers/peers.h"
+#include "bench/peers_internal.h"
 
-namespace holdfast::bench::peers {
+namespace holdfast::bench {
 namespace {
 
 constexpr const char* kName = "lmdb";
@@ -114,4 +114,4 @@ EmbeddedSystem Lmdb() {
   return s;
 }
 
-}  // namespace holdfast::bench::peers
+}  // namespace holdfast::bench

@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <mutex>
 
-#include "bench/peers/peers.h"
+#include "bench/peers_internal.h"
 
-namespace holdfast::bench::peers {
+namespace holdfast::bench {
 namespace {
 
 constexpr const char* kName = "sqlite";
@@ -125,4 +125,4 @@ EmbeddedSystem Sqlite() {
   return s;
 }
 
-}  // namespace holdfast::bench::peers
+}  // namespace holdfast::bench

@@ -1,10 +1,7 @@
 // A key-value engine in this process, as the engine suite sees it: ours and each of its peers behind the same
-// few calls. Peers live in bench/peers, which only the program `holdfast-bench` links: nobody's server loads
-// another engine.
-//
-// Every call throws what stops the suite; a peer says it through FailStore.
-#ifndef HOLDFAST_BENCH_EMBEDDED_STORE_H_
-#define HOLDFAST_BENCH_EMBEDDED_STORE_H_
+// few calls. Every call throws what stops the suite (failure_internal.h); a peer says it through FailStore.
+#ifndef HOLDFAST_BENCH_EMBEDDED_STORE_INTERNAL_H_
+#define HOLDFAST_BENCH_EMBEDDED_STORE_INTERNAL_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -63,13 +60,9 @@ struct EmbeddedSystem {
   std::function<std::unique_ptr<EmbeddedStore>(const Opening&)> open;
 };
 
-// Once, before anything is measured. Not thread-safe.
-void RegisterPeers(std::vector<EmbeddedSystem> peers);
-const std::vector<EmbeddedSystem>& Peers();
-
 // "bench: rocksdb: <text>"
 [[noreturn]] void FailStore(std::string_view system, std::string_view text);
 
 }  // namespace holdfast::bench
 
-#endif  // HOLDFAST_BENCH_EMBEDDED_STORE_H_
+#endif  // HOLDFAST_BENCH_EMBEDDED_STORE_INTERNAL_H_
