@@ -74,9 +74,9 @@ class PartsUnderTest : public ProviderUnderTest {
     seam::Capabilities small = MemoryStorage::AllCapabilities();
     small.append = false;
     small.value_bytes_preferred = small.value_bytes_max = 4000;
-    auto opened =
-        PartsStorage::Open(std::make_unique<MemoryStorage>(small),
-                           {.part_bytes = 0, .ordered_writes = ordered_writes, .locked = ordered_writes});
+    auto opened = PartsStorage::Open(
+        std::make_unique<MemoryStorage>(small),
+        {.part_bytes = 0, .ordered_writes = ordered_writes, .locked = ordered_writes, .put_parts = {}});
     HF_CHECK(opened.has_value());
     storage_ = std::move(opened).value();
   }

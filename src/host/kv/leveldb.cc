@@ -17,7 +17,6 @@
 #include <vector>
 
 #include "host/kv/lsm_internal.h"
-#include "host/kv/parts.h"
 #include "host/kv/posix_internal.h"
 
 namespace holdfast::host {
@@ -305,8 +304,7 @@ Result<std::unique_ptr<seam::Storage>> OpenLeveldb(const std::string& path, Open
     HF_TRY(seam::Listing listing, engine->List("", "", 1));
     if (!listing.objects.empty()) return Code::kNotEmpty;
   }
-  return PartsStorage::Open(std::make_unique<RowStorage>(std::move(engine), mode, options.part_bytes),
-                            {.part_bytes = options.part_bytes, .ordered_writes = true, .locked = true});
+  return OpenRows(std::move(engine), mode, options.part_bytes);
 }
 
 }  // namespace holdfast::host

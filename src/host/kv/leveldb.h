@@ -1,4 +1,4 @@
-// `leveldb:PATH` — a directory that LevelDB keeps; rows as in lsm_internal.h, in parts of 128 KiB at most
+// `leveldb:PATH` — a directory that LevelDB keeps; rows as in lsm_internal.h, in parts of 64 KiB at most
 // (parts.h).
 //
 // Durability: every write is synced to LevelDB's log before it returns (LevelDB closes a full log without
@@ -22,7 +22,7 @@
 namespace holdfast::host {
 
 struct LeveldbOptions {
-  uint64_t part_bytes = 128u << 10;  // docs/benchmarks.md, Providers
+  uint64_t part_bytes = 64u << 10;  // docs/benchmarks.md, Providers
 };
 
 // kNoStore: no database, or none of ours. kInUse, kNotEmpty, kReadOnly, kPermission. kChecksum, kMalformed:

@@ -76,13 +76,17 @@ class LsmEngine : public RowEngine {
     return ToBytes(std::string_view(value.data() + offset, length));
   }
 
-  holdfast::Status Write(std::string_view name, const seam::ObjectVersion& version, ByteView bytes) override {
-    if (!HasSpace(path_, bytes.size() + kReserveBytes)) return Code::kFull;
-    Bytes meta;
-    Writer(meta).U64(bytes.size()).Raw(AsBytes(version));
+  holdfast::Status Write(std::span<const RowWrite> rows) override {
+    uint64_t bytes = 0;
     typename Lsm::Batch batch;
-    batch.Put(AsSlice(Key('n', name)), AsSlice(AsText(meta)));
-    batch.Put(AsSlice(Key('v', name)), AsSlice(AsText(bytes)));
+    for (const RowWrite& row : rows) {
+      bytes += row.bytes.size();
+      Bytes meta;
+      Writer(meta).U64(row.bytes.size()).Raw(AsBytes(row.version));
+      batch.Put(AsSlice(Key('n', row.name)), AsSlice(AsText(meta)));
+      batch.Put(AsSlice(Key('v', row.name)), AsSlice(AsText(row.bytes)));
+    }
+    if (!HasSpace(path_, bytes + kReserveBytes)) return Code::kFull;
     return Commit(batch);
   }
 

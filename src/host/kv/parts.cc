@@ -14,7 +14,8 @@ constexpr std::string_view kBehindParts = "parts/\x7f";  // after every name bel
 constexpr std::string_view kMagic = "HFPARTS1";
 constexpr size_t kNameBytesMax = 255 - kPrefix.size() - 11;  // '.' and a number of up to ten digits
 constexpr size_t kIndexesKept = 16'384;  // a terabyte of segments; 100 bytes each, beyond them read again
-constexpr int kNumberTries = 8;          // orphans of another writer in the way: counted on behind them
+constexpr uint64_t kTogetherBytesMax = 4u << 20;  // a database holds them in memory meanwhile
+constexpr int kNumberTries = 8;  // orphans of another writer in the way: counted on behind them
 
 std::string PartName(std::string_view name, uint64_t k) {
   return std::string(kPrefix) + std::string(name) + "." + std::to_string(k);
@@ -66,7 +67,7 @@ Result<PartIndex> DecodePartIndex(ByteView bytes) {
 }
 
 PartsStorage::PartsStorage(std::unique_ptr<seam::Storage> inner, PartsOptions options)
-    : inner_(std::move(inner)), options_(options) {}
+    : inner_(std::move(inner)), options_(std::move(options)) {}
 
 Result<std::unique_ptr<seam::Storage>> PartsStorage::Open(std::unique_ptr<seam::Storage> inner,
                                                           PartsOptions options) {
@@ -76,7 +77,7 @@ Result<std::unique_ptr<seam::Storage>> PartsStorage::Open(std::unique_ptr<seam::
       options.part_bytes > c.value_bytes_max) {
     return Code::kInvalidArgument;
   }
-  std::unique_ptr<PartsStorage> storage(new PartsStorage(std::move(inner), options));
+  std::unique_ptr<PartsStorage> storage(new PartsStorage(std::move(inner), std::move(options)));
   // Without the lock, parts without an index may be those that another writer is about to name.
   if (c.exclusive && !c.read_only) HF_TRY_VOID(storage->CollectOrphans());
   return std::unique_ptr<seam::Storage>(std::move(storage));
@@ -259,6 +260,7 @@ Result<PartIndex> PartsStorage::WriteParts(std::string_view name, ByteView bytes
   index.size_bytes = bytes.size();
   index.part_bytes = static_cast<uint32_t>(options_.part_bytes);
   index.first = FirstFree(name, old);
+  if (options_.put_parts) return WritePartsAtOnce(name, bytes, index);
   int tries = 0;
   for (uint64_t i = 0; i < index.parts(); ++i) {
     ByteView part = bytes.subspan(i * options_.part_bytes, index.PartSize(i));
@@ -271,6 +273,27 @@ Result<PartIndex> PartsStorage::WriteParts(std::string_view name, ByteView bytes
     if (++tries == kNumberTries) return Code::kIo;
     index.first += i + 1;
     i = UINT64_MAX;  // from the beginning
+  }
+  if (!options_.ordered_writes) HF_TRY_VOID(inner_->Barrier());
+  return index;
+}
+
+Result<PartIndex> PartsStorage::WritePartsAtOnce(std::string_view name, ByteView bytes, PartIndex index) {
+  std::vector<PartRow> rows;
+  uint64_t put = 0, together = 0;
+  for (uint64_t i = 0; i < index.parts(); ++i) {
+    rows.push_back(
+        {PartName(name, index.first + i), bytes.subspan(i * options_.part_bytes, index.PartSize(i))});
+    together += index.PartSize(i);
+    if (i + 1 < index.parts() && together + options_.part_bytes <= kTogetherBytesMax) continue;
+    Status done = options_.put_parts(rows);
+    if (!done) {
+      if (done.code() == Code::kFull) (void)DeleteParts(name, index.first, put).has_value();
+      return done.error();
+    }
+    put += rows.size();
+    rows.clear();
+    together = 0;
   }
   if (!options_.ordered_writes) HF_TRY_VOID(inner_->Barrier());
   return index;

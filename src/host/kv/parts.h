@@ -28,11 +28,13 @@
 #define HOLDFAST_HOST_KV_PARTS_H_
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,10 +64,18 @@ Bytes EncodePartIndex(const PartIndex& index);
 // kChecksum: not written by EncodePartIndex, or beyond kPartsMax parts.
 Result<PartIndex> DecodePartIndex(ByteView bytes);
 
+struct PartRow {
+  std::string name;
+  ByteView bytes;
+};
+
 struct PartsOptions {
   uint64_t part_bytes = 0;      // 0: the provider's value_bytes_preferred
   bool ordered_writes = false;  // the provider makes writes durable in the order of the calls
   bool locked = false;          // nobody else writes while this is open: indexes are remembered
+  // With `locked`: puts several new rows at once, in their order, up to 4 MiB, so that they share a sync.
+  // kFull: none of them. Empty: PutIfAbsent for each.
+  std::function<Status(std::span<const PartRow>)> put_parts;
 };
 
 class PartsStorage : public seam::Storage {
@@ -114,6 +124,7 @@ class PartsStorage : public seam::Storage {
                                    uint64_t length);
   Result<std::optional<PartIndex>> OldParts(std::string_view name);  // those a new write replaces
   Result<PartIndex> WriteParts(std::string_view name, ByteView bytes, const std::optional<PartIndex>& old);
+  Result<PartIndex> WritePartsAtOnce(std::string_view name, ByteView bytes, PartIndex index);
   template <typename PutRow>  // PutRow(ByteView) -> Status
   Status Replace(std::string_view name, ByteView bytes, PutRow put_row);
 

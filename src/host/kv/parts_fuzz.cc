@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   auto rows = std::make_unique<host::MemoryStorage>();
   HF_CHECK(rows->Put("o", bytes).has_value());
-  auto storage = host::PartsStorage::Open(std::move(rows), {.part_bytes = 4096, .locked = true});
+  auto storage =
+      host::PartsStorage::Open(std::move(rows), {.part_bytes = 4096, .locked = true, .put_parts = {}});
   HF_CHECK(storage.has_value());
   auto got = (*storage)->Get("o");
   HF_CHECK(got.has_value() == (size != host::PartIndex::kBytes));

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "host/kv/lsm_internal.h"
-#include "host/kv/parts.h"
 
 namespace holdfast::host {
 namespace {
@@ -124,8 +123,7 @@ Result<std::unique_ptr<seam::Storage>> OpenRocksdb(const std::string& path, Open
     HF_TRY(seam::Listing listing, engine->List("", "", 1));
     if (!listing.objects.empty()) return Code::kNotEmpty;
   }
-  return PartsStorage::Open(std::make_unique<RowStorage>(std::move(engine), mode, options.part_bytes),
-                            {.part_bytes = options.part_bytes, .ordered_writes = true, .locked = true});
+  return OpenRows(std::move(engine), mode, options.part_bytes);
 }
 
 }  // namespace holdfast::host

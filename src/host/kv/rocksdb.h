@@ -1,4 +1,4 @@
-// `rocksdb:PATH` — a directory that RocksDB keeps; rows as in lsm_internal.h, in parts of 128 KiB at most
+// `rocksdb:PATH` — a directory that RocksDB keeps; rows as in lsm_internal.h, in parts of 64 KiB at most
 // (parts.h).
 //
 // Durability: every write is synced to RocksDB's log before it returns. Opening with kReadWrite replays the
@@ -21,7 +21,7 @@
 namespace holdfast::host {
 
 struct RocksdbOptions {
-  uint64_t part_bytes = 128u << 10;  // docs/benchmarks.md, Providers
+  uint64_t part_bytes = 64u << 10;  // docs/benchmarks.md, Providers
 };
 
 // kNoStore: no database, or none of ours. kInUse, kNotEmpty, kReadOnly, kPermission. kChecksum, kMalformed:

@@ -4,6 +4,8 @@
 #include <random>
 #include <utility>
 
+#include "host/kv/parts.h"
+
 namespace holdfast::host {
 namespace {
 
@@ -66,10 +68,23 @@ Result<seam::VersionedBytes> RowStorage::GetVersioned(std::string_view name) {
   return seam::VersionedBytes{UntrustedBytes(std::move(bytes)), std::move(version)};
 }
 
+Status RowStorage::PutAll(std::vector<RowWrite> rows) {
+  for (RowWrite& row : rows) {
+    HF_TRY_VOID(CheckWrite(row.name, row.bytes.size()));
+    row.version = NextVersion();
+  }
+  return Poisoning(engine_->Write(rows));
+}
+
+Status RowStorage::PutOne(std::string_view name, ByteView bytes, seam::ObjectVersion version) {
+  RowWrite row{name, bytes, std::move(version)};
+  return Poisoning(engine_->Write({&row, 1}));
+}
+
 Status RowStorage::Put(std::string_view name, ByteView bytes) {
   HF_TRY_VOID(CheckWrite(name, bytes.size()));
   std::unique_lock stripe(Stripe(name));
-  return Poisoning(engine_->Write(name, NextVersion(), bytes));
+  return PutOne(name, bytes, NextVersion());
 }
 
 Status RowStorage::PutIfAbsent(std::string_view name, ByteView bytes) {
@@ -78,7 +93,7 @@ Status RowStorage::PutIfAbsent(std::string_view name, ByteView bytes) {
   Result<seam::ObjectVersion> there = engine_->Version(name);
   if (there) return Code::kExists;
   if (there.code() != Code::kNotFound) return there.error();
-  return Poisoning(engine_->Write(name, NextVersion(), bytes));
+  return PutOne(name, bytes, NextVersion());
 }
 
 Result<seam::ObjectVersion> RowStorage::PutIfVersion(std::string_view name, ByteView bytes,
@@ -89,7 +104,7 @@ Result<seam::ObjectVersion> RowStorage::PutIfVersion(std::string_view name, Byte
   if (!there && there.code() != Code::kNotFound) return there.error();
   if ((there ? *there : seam::ObjectVersion()) != expected) return Code::kVersionMismatch;
   seam::ObjectVersion version = NextVersion();
-  HF_TRY_VOID(Poisoning(engine_->Write(name, version, bytes)));
+  HF_TRY_VOID(PutOne(name, bytes, version));
   return version;
 }
 
@@ -116,6 +131,18 @@ Status RowStorage::Append(std::string_view name, uint64_t, ByteView) {
 
 Status RowStorage::Trim(std::string_view name, uint64_t) {
   return seam::ValidName(name) ? Code::kUnsupported : Code::kInvalidArgument;
+}
+
+Result<std::unique_ptr<seam::Storage>> OpenRows(std::unique_ptr<RowEngine> engine, OpenMode mode,
+                                                uint64_t row_bytes) {
+  auto rows = std::make_unique<RowStorage>(std::move(engine), mode, row_bytes);
+  PartsOptions options{.part_bytes = row_bytes, .ordered_writes = true, .locked = true, .put_parts = {}};
+  options.put_parts = [&rows = *rows](std::span<const PartRow> parts) {
+    std::vector<RowWrite> writes;
+    for (const PartRow& part : parts) writes.push_back({part.name, part.bytes, {}});
+    return rows.PutAll(std::move(writes));
+  };
+  return PartsStorage::Open(std::move(rows), std::move(options));
 }
 
 }  // namespace holdfast::host

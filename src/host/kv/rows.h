@@ -19,13 +19,21 @@
 #include <atomic>
 #include <memory>
 #include <shared_mutex>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "host/kv/open_mode.h"
 #include "seam/storage.h"
 
 namespace holdfast::host {
+
+struct RowWrite {
+  std::string_view name;
+  ByteView bytes;
+  seam::ObjectVersion version;
+};
 
 // One database, open for as long as this lives. All calls from any thread. Names were checked.
 class RowEngine {
@@ -35,8 +43,8 @@ class RowEngine {
   virtual Result<seam::ObjectVersion> Version(std::string_view name) = 0;
   // Bytes [offset, offset + length), fewer where the row ends. kNotFound; kTooLarge beyond kGetBytesMax.
   virtual Result<Bytes> Read(std::string_view name, uint64_t offset, uint64_t length) = 0;
-  // Atomic and durable. kFull: nothing was changed.
-  virtual Status Write(std::string_view name, const seam::ObjectVersion& version, ByteView bytes) = 0;
+  // All of them or none, and durable. kFull: nothing was changed.
+  virtual Status Write(std::span<const RowWrite> rows) = 0;
   virtual Status Erase(std::string_view name) = 0;  // absent: Ok
   virtual Result<seam::Listing> List(std::string_view prefix, std::string_view after, size_t limit) = 0;
 };
@@ -45,6 +53,10 @@ class RowStorage : public seam::Storage {
  public:
   // `row_bytes_max`: longer values are refused with kTooLarge; parts.h is for those.
   RowStorage(std::unique_ptr<RowEngine> engine, OpenMode mode, uint64_t row_bytes_max);
+
+  // Put for several rows in one step with one sync; versions are filled in. For names that nobody else
+  // writes meanwhile.
+  Status PutAll(std::vector<RowWrite> rows);
 
   seam::Capabilities capabilities() const override;
   Result<UntrustedBytes> Get(std::string_view name) override;
@@ -64,6 +76,7 @@ class RowStorage : public seam::Storage {
  private:
   Status CheckWrite(std::string_view name, uint64_t bytes) const;
   Status Poisoning(Status done);
+  Status PutOne(std::string_view name, ByteView bytes, seam::ObjectVersion version);  // REQUIRES: the stripe
   seam::ObjectVersion NextVersion();
   std::shared_mutex& Stripe(std::string_view name) {
     return stripes_[std::hash<std::string_view>()(name) % stripes_.size()];
@@ -77,6 +90,10 @@ class RowStorage : public seam::Storage {
   std::atomic<bool> poisoned_ = false;
   std::array<std::shared_mutex, 64> stripes_;  // by name: a condition and its write are one step
 };
+
+// Objects of any size in rows of at most `row_bytes` (parts.h).
+Result<std::unique_ptr<seam::Storage>> OpenRows(std::unique_ptr<RowEngine> engine, OpenMode mode,
+                                                uint64_t row_bytes);
 
 }  // namespace holdfast::host
 

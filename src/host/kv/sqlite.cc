@@ -10,7 +10,6 @@
 #include <mutex>
 #include <utility>
 
-#include "host/kv/parts.h"
 #include "host/kv/place_internal.h"
 #include "host/kv/posix_internal.h"
 #include "host/kv/rows.h"
@@ -21,7 +20,7 @@ namespace {
 constexpr int kApplicationId = 0x48464f42;  // "HFOB", in the file's header
 constexpr const char* kSchema =
     "CREATE TABLE objects(name TEXT PRIMARY KEY NOT NULL, version BLOB NOT NULL, value BLOB NOT NULL)";
-constexpr int kLogBytesMax = 4 << 20;  // then it is copied into the file: what a crash leaves to be replayed
+constexpr int kLogBytesMax = 16 << 20;  // then it is copied into the file: what a crash leaves to be replayed
 constexpr int kCacheKiB = 16'384;      // pages in memory
 constexpr int kLengthMax = 64 << 20;   // of a row that is not ours: its memory
 
@@ -105,7 +104,7 @@ class SqliteEngine : public RowEngine {
 
   Result<seam::ObjectVersion> Version(std::string_view name) override;
   Result<Bytes> Read(std::string_view name, uint64_t offset, uint64_t length) override;
-  Status Write(std::string_view name, const seam::ObjectVersion& version, ByteView bytes) override;
+  Status Write(std::span<const RowWrite> rows) override;
   Status Erase(std::string_view name) override;
   Result<seam::Listing> List(std::string_view prefix, std::string_view after, size_t limit) override;
 
@@ -122,7 +121,10 @@ class SqliteEngine : public RowEngine {
   Status Prepare(const char* sql, Statement* to);
   Status LockShared();
   Status GoDurable();
+  Status PutRow(const RowWrite& row);
+  Status PutRows(std::span<const RowWrite> rows);
   Status CheckpointIfDue();
+  Status Changed(Status done);
   void Close();
 
   const OpenMode mode_;
@@ -340,36 +342,42 @@ Status SqliteEngine::CheckpointIfDue() {
   return Failed(rc);
 }
 
-Status SqliteEngine::Write(std::string_view name, const seam::ObjectVersion& version, ByteView bytes) {
-  std::lock_guard lock(mutex_);
-  {
-    Use use(put_);
-    int rc = use.Text(1, name).Blob(2, AsBytes(version)).Blob(3, bytes).Step();
-    if (rc != SQLITE_DONE) {
-      Error error = Failed(rc);
-      if (error.code() != Code::kFull) failed_ = true;
-      return error;
-    }
+Status SqliteEngine::PutRow(const RowWrite& row) {
+  Use use(put_);
+  int rc = use.Text(1, row.name).Blob(2, AsBytes(row.version)).Blob(3, row.bytes).Step();
+  return rc == SQLITE_DONE ? Ok() : Status(Failed(rc));
+}
+
+// REQUIRES: no transaction. Afterwards there is none either.
+Status SqliteEngine::PutRows(std::span<const RowWrite> rows) {
+  if (rows.size() == 1) return PutRow(rows[0]);
+  HF_TRY_VOID(Do("BEGIN"));
+  Status done;
+  for (const RowWrite& row : rows) {
+    if (done) done = PutRow(row);
   }
-  Status done = CheckpointIfDue();
-  if (!done) failed_ = true;
+  if (done) done = Do("COMMIT");
+  // Some failures have rolled it back already.
+  if (!done && sqlite3_get_autocommit(db_) == 0 && !Do("ROLLBACK")) return Code::kIo;
   return done;
+}
+
+// What every change ends with: a failure that is no refusal is the last.
+Status SqliteEngine::Changed(Status done) {
+  if (done) done = CheckpointIfDue();
+  if (!done && done.code() != Code::kFull) failed_ = true;
+  return done;
+}
+
+Status SqliteEngine::Write(std::span<const RowWrite> rows) {
+  std::lock_guard lock(mutex_);
+  return Changed(PutRows(rows));
 }
 
 Status SqliteEngine::Erase(std::string_view name) {
   std::lock_guard lock(mutex_);
-  {
-    Use use(erase_);
-    int rc = use.Text(1, name).Step();
-    if (rc != SQLITE_DONE) {
-      Error error = Failed(rc);
-      if (error.code() != Code::kFull) failed_ = true;
-      return error;
-    }
-  }
-  Status done = CheckpointIfDue();
-  if (!done) failed_ = true;
-  return done;
+  int rc = Use(erase_).Text(1, name).Step();
+  return Changed(rc == SQLITE_DONE ? Ok() : Status(Failed(rc)));
 }
 
 Result<seam::Listing> SqliteEngine::List(std::string_view prefix, std::string_view after, size_t limit) {
@@ -421,8 +429,7 @@ Result<std::unique_ptr<seam::Storage>> OpenSqlite(const std::string& path, OpenM
     HF_TRY(seam::Listing listing, engine->List("", "", 1));
     if (!listing.objects.empty()) return Code::kNotEmpty;
   }
-  return PartsStorage::Open(std::make_unique<RowStorage>(std::move(engine), mode, options.part_bytes),
-                            {.part_bytes = options.part_bytes, .ordered_writes = true, .locked = true});
+  return OpenRows(std::move(engine), mode, options.part_bytes);
 }
 
 }  // namespace holdfast::host

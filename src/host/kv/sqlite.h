@@ -1,9 +1,9 @@
 // `sqlite:PATH` — one file, an SQLite database with one table:
 //
-//   objects(name TEXT PRIMARY KEY, version BLOB, value BLOB)      in parts of 256 KiB at most (parts.h)
+//   objects(name TEXT PRIMARY KEY, version BLOB, value BLOB)      in parts of 64 KiB at most (parts.h)
 //
 // Durability: journal_mode WAL and synchronous FULL, both read back after they were set; a commit for every
-// write, so what returned Ok is on stable storage. The log is copied into the file when it has 4 MiB, and at
+// write, so what returned Ok is on stable storage. The log is copied into the file when it has 16 MiB, and at
 // a clean close, after which there is only the one file (journal_mode DELETE). A crash leaves PATH and
 // PATH-wal: they belong together.
 // Lock: SQLite's own exclusive lock, for as long as the store is open. A second opener of any kind gets
@@ -27,7 +27,7 @@
 namespace holdfast::host {
 
 struct SqliteOptions {
-  uint64_t part_bytes = 256u << 10;  // docs/benchmarks.md, Providers; changes nothing for what is stored
+  uint64_t part_bytes = 64u << 10;  // docs/benchmarks.md, Providers; changes nothing for what is stored
   int page_bytes = 8192;             // of a new file: a power of two, 512 to 65,536
   int64_t pages_max = 0;             // for tests: beyond them the disk is full; 0: no limit
 };
