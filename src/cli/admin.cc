@@ -14,23 +14,24 @@
 #include "cli/served.h"
 #include "cli/status.h"
 #include "cli/store_access.h"
+#include "cli/store_commands_internal.h"
 #include "cli/text.h"
 #include "host/runtime/anchor_file.h"
 #include "sdk/client.h"
 
 namespace holdfast::cli {
+std::unique_ptr<sdk::AdminClient> ConnectAdmin(const std::string& server_yaml) {
+  if (server_yaml.empty()) FailWith(Code::kUsage, "usage: -c server.yaml is missing");
+  (void)ReadServerYaml(server_yaml);  // its mistakes are named before those of its neighbour
+  return Take(sdk::AdminClient::Connect(ReadClientYaml(ClientYamlBeside(server_yaml))), "connect");
+}
+
 namespace {
 
 struct AdminArguments {
   std::string config, name, serial, out;
   bool json = false, administrator = false;
 };
-
-std::unique_ptr<sdk::AdminClient> ConnectAdmin(const std::string& server_yaml) {
-  if (server_yaml.empty()) FailWith(Code::kUsage, "usage: -c server.yaml is missing");
-  (void)ReadServerYaml(server_yaml);  // its mistakes are named before those of its neighbour
-  return Take(sdk::AdminClient::Connect(ReadClientYaml(ClientYamlBeside(server_yaml))), "connect");
-}
 
 int SaveState(const AdminArguments& a) {
   uint64_t index = Take(ConnectAdmin(a.config)->SaveState(), "admin save-state");
@@ -141,6 +142,7 @@ void AddAdmin(CLI::App& app, Chosen& chosen) {
   add(*admin, "save-state", "Save now; returns when the state is durable in a slot.", "save-state",
       SaveState);
   add(*admin, "status", "What the server does and how it is.", "status", ShowStatus);
+  AddGc(*admin, chosen, std::shared_ptr<const std::string>(a, &a->config));
   CLI::App* client = admin->add_subcommand("client", "Who may connect.");
   client->require_subcommand(1);
   client->footer("Example:\n  holdfast admin -c D/server.yaml client add alice --out alice");

@@ -60,7 +60,7 @@ int GetProven(const KvOptions& options, const ReadArguments& a) {
 int Get(const KvOptions& options, const ReadArguments& a) {
   if (!a.proof.empty()) return GetProven(options, a);
   auto client = ConnectUser(options);
-  sdk::Value value = Take(client->Get(a.table, a.key, a.at_least), "kv get");
+  sdk::Value value = Take(client->Get(a.table, a.key, a.at_least, a.scan.tag), "kv get");
   if (!value.found) return 1;  // an answer, not an error: nothing is printed
   if (options.json) {
     JsonLine line;
@@ -153,6 +153,7 @@ void AddKvRead(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen& 
   get->add_option("table", a->table)->required();
   get->add_option("key", a->key)->required();
   get->add_option("--at-least", a->at_least, "wait until this index is applied");
+  get->add_option("--tag", a->scan.tag, "read what this tag keeps");
   get->add_option(
       "--proof", a->proof,
       "of a patricia table: write a proof of the answer to this file (-: to stdout, in its place); "
@@ -164,6 +165,7 @@ void AddKvRead(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen& 
   scan->add_option("table", a->table)->required();
   AddRange(*scan, a);
   scan->add_option("--at-least", a->scan.at_least, "wait until this index is applied");
+  scan->add_option("--tag", a->scan.tag, "read what this tag keeps");
   scan->callback(run(Scan));
 
   CLI::App* dump = AddKvCommand(kv, options, "dump",

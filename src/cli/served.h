@@ -3,11 +3,16 @@
 #ifndef HOLDFAST_CLI_SERVED_H_
 #define HOLDFAST_CLI_SERVED_H_
 
+#include <memory>
 #include <string>
 
 #include "base/bytes.h"
+#include "sdk/client.h"
 
 namespace holdfast::cli {
+
+// Its admin port.
+std::unique_ptr<sdk::AdminClient> ConnectAdmin(const std::string& server_yaml);
 
 // Each finds client.yaml beside `server_yaml`. Fails with kServerUnreachable when nobody answers.
 int VerifyServed(const std::string& server_yaml, bool require_fresh, bool json);

@@ -79,6 +79,9 @@ void AddStore(CLI::App& app, Chosen& chosen) {
   AddVerify(app, chosen);
   AddRestore(app, chosen);
   AddPassphrase(app, chosen);
+  AddTag(app, chosen);
+  AddDiff(app, chosen);
+  AddGc(app, chosen, nullptr);
 }
 
 }  // namespace holdfast::cli

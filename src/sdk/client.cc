@@ -46,9 +46,11 @@ Client::Client(std::shared_ptr<Channel> channel, uint64_t timeout_ms)
     : channel_(std::move(channel)), s_(new State{v1::Kv::NewStub(channel_->grpc_channel), timeout_ms}) {}
 Client::~Client() = default;
 
-Result<Value> Client::Get(const std::string& table, std::string_view key, uint64_t at_least) {
+Result<Value> Client::Get(const std::string& table, std::string_view key, uint64_t at_least,
+                          const std::string& tag) {
   v1::GetRequest request;
   request.set_table(table);
+  request.set_tag(tag);
   request.set_key(key.data(), key.size());
   request.set_at_least(at_least);
   auto reply = Call(*s_->stub, &v1::Kv::Stub::Get, request, s_->timeout_ms);
@@ -105,6 +107,7 @@ Result<uint64_t> Client::Scan(const std::string& table, const ScanOptions& optio
   request.set_reverse(options.reverse);
   request.set_limit(options.limit);
   request.set_at_least(options.at_least);
+  request.set_tag(options.tag);
   grpc::ClientContext context;
   auto reader = s_->stub->Scan(&context, request);
   v1::ScanReply reply;
@@ -247,6 +250,105 @@ Status AdminClient::Verify(bool require_fresh, const std::function<void(const st
   }
   grpc::Status status = reader->Finish();
   return status.ok() ? Ok() : Status(CodeOf(status, context));
+}
+
+Result<uint64_t> AdminClient::CreateTag(const std::string& name) {
+  v1::CreateTagRequest request;
+  request.set_name(name);
+  auto reply = Call(*s_->stub, &v1::Admin::Stub::CreateTag, request, 0);
+  if (!reply) return reply.error();
+  return uint64_t{reply->index()};
+}
+
+Status AdminClient::DropTag(const std::string& name) {
+  v1::DropTagRequest request;
+  request.set_name(name);
+  auto reply = Call(*s_->stub, &v1::Admin::Stub::DropTag, request, 0);
+  return reply ? Ok() : Status(reply.error());
+}
+
+namespace {
+
+TagEntry FromProto(const v1::Tag& t) {
+  return {t.name(), t.index(), t.tables(), t.rows(), t.alone_bytes(), t.deadlist_bytes()};
+}
+
+}  // namespace
+
+Result<std::vector<TagEntry>> AdminClient::ListTags() {
+  auto reply = Call(*s_->stub, &v1::Admin::Stub::ListTags, v1::ListTagsRequest(), s_->timeout_ms);
+  if (!reply) return reply.error();
+  std::vector<TagEntry> tags;
+  for (const v1::Tag& t : reply->tags()) tags.push_back(FromProto(t));
+  return tags;
+}
+
+Result<std::vector<std::pair<std::string, uint64_t>>> AdminClient::TagTables(const std::string& tag) {
+  v1::ListTagsRequest request;
+  request.set_tables_of(tag);
+  auto reply = Call(*s_->stub, &v1::Admin::Stub::ListTags, request, s_->timeout_ms);
+  if (!reply) return reply.error();
+  std::vector<std::pair<std::string, uint64_t>> tables;
+  for (const v1::TagTable& t : reply->tables()) tables.emplace_back(t.table(), t.rows());
+  return tables;
+}
+
+Status AdminClient::Diff(const std::string& from, const std::string& to, const std::string& table,
+                         const std::function<bool(DiffEntry row)>& row) {
+  v1::DiffRequest request;
+  request.set_from(from);
+  request.set_to(to);
+  request.set_table(table);
+  grpc::ClientContext context;
+  auto reader = s_->stub->Diff(&context, request);
+  v1::DiffReply reply;
+  std::optional<DiffEntry> last;  // the next one may continue it
+  bool enough = false;
+  while (!enough && reader->Read(&reply)) {
+    for (v1::DiffRow& r : *reply.mutable_rows()) {
+      if (r.continued() && last) {
+        last->after = std::move(*r.mutable_after());
+        continue;
+      }
+      enough = last && !row(std::move(*last));
+      if (enough) break;
+      last.emplace(DiffEntry{std::move(*r.mutable_table()), std::move(*r.mutable_key()), {}, {}});
+      if (r.has_before()) last->before = std::move(*r.mutable_before());
+      if (r.has_after()) last->after = std::move(*r.mutable_after());
+    }
+  }
+  if (enough) context.TryCancel();
+  grpc::Status status = reader->Finish();
+  if (enough) return Ok();
+  if (!status.ok()) return CodeOf(status, context);
+  if (last) (void)row(std::move(*last));
+  return Ok();
+}
+
+Result<Garbage> AdminClient::CollectGarbage(bool collect) {
+  v1::GarbageRequest request;
+  request.set_collect(collect);
+  auto reply = Call(*s_->stub, &v1::Admin::Stub::Garbage, request, collect ? 0 : s_->timeout_ms);
+  if (!reply) return reply.error();
+  Garbage g{.save = reply->save(),
+            .segments = reply->segments(),
+            .bytes = reply->bytes(),
+            .live_bytes = reply->live_bytes(),
+            .tagged_bytes = reply->tagged_bytes(),
+            .garbage_bytes = reply->garbage_bytes(),
+            .condemned_segments = reply->condemned_segments(),
+            .condemned_bytes = reply->condemned_bytes(),
+            .victims = reply->victims(),
+            .moved_bytes = reply->moved_bytes(),
+            .freed_bytes = reply->freed_bytes(),
+            .cleanings_owed = reply->cleanings_owed(),
+            .list = {},
+            .tags = {}};
+  for (const v1::SegmentGarbage& s : reply->list()) {
+    g.list.push_back({s.name(), s.bytes(), s.live_bytes(), s.tagged_bytes(), s.condemned(), s.victim()});
+  }
+  for (const v1::Tag& t : reply->tags()) g.tags.push_back(FromProto(t));
+  return g;
 }
 
 Status AdminClient::ChangePassphrase(const SecretBytes& old_passphrase, const SecretBytes& new_passphrase) {

@@ -37,6 +37,7 @@ struct ScanOptions {
   bool reverse = false;
   uint64_t limit = 0;  // 0 = all
   uint64_t at_least = 0;
+  std::string tag = {};  // what it keeps, instead of the newest state
 };
 struct Compare {
   enum class Kind : uint8_t { kAbsent, kPresent, kEquals } kind = Kind::kAbsent;
@@ -83,9 +84,10 @@ class Client {
   explicit Client(std::shared_ptr<Channel> channel, uint64_t timeout_ms = 30'000);
   ~Client();
 
-  Result<Value> Get(const std::string& table, std::string_view key, uint64_t at_least = 0);
-  // The bytes of a proof that the row is there or that none is (core/tree/proof.h checks it; so does `holdfast
-  // verify-proof`). kNoProof: not a table of the patricia layout.
+  Result<Value> Get(const std::string& table, std::string_view key, uint64_t at_least = 0,
+                    const std::string& tag = {});
+  // The bytes of a proof that the row is there or that none is (core/tree/proof.h checks it; so does
+  // `holdfast verify-proof`). kNoProof: not a table of the patricia layout.
   Result<std::string> Prove(const std::string& table, std::string_view key, uint64_t at_least = 0);
   Result<Written> Put(const std::string& table, std::string_view key, std::string_view value,
                       Wait wait = Wait::kDurable);
@@ -140,6 +142,28 @@ struct ClientEntry {
   bool admin = false, revoked = false;
 };
 
+struct TagEntry {
+  std::string name;
+  uint64_t index = 0;  // 0: made, and no save came after it yet
+  uint64_t tables = 0, rows = 0, alone_bytes = 0, deadlist_bytes = 0;
+};
+struct DiffEntry {
+  std::string table, key;
+  std::optional<std::string> before, after;
+};
+struct SegmentGarbage {
+  std::string name;
+  uint64_t bytes = 0, live_bytes = 0, tagged_bytes = 0;
+  bool condemned = false, victim = false;
+};
+struct Garbage {
+  uint64_t save = 0, segments = 0, bytes = 0, live_bytes = 0, tagged_bytes = 0, garbage_bytes = 0;
+  uint64_t condemned_segments = 0, condemned_bytes = 0;
+  uint64_t victims = 0, moved_bytes = 0, freed_bytes = 0, cleanings_owed = 0;
+  std::vector<SegmentGarbage> list;
+  std::vector<TagEntry> tags;
+};
+
 class AdminClient {
  public:
   static Result<std::unique_ptr<AdminClient>> Connect(const ClientConfig& config);
@@ -149,6 +173,14 @@ class AdminClient {
   Result<ServerStatus> GetStatus();
   Result<uint64_t> SaveState();  // an index that is durable in a slot
   Status Verify(bool require_fresh, const std::function<void(const std::string& line)>& line);  // no timeout
+  Result<uint64_t> CreateTag(const std::string& name);  // the index that it keeps
+  Status DropTag(const std::string& name);              // no timeout
+  Result<std::vector<TagEntry>> ListTags();
+  Result<std::vector<std::pair<std::string, uint64_t>>> TagTables(const std::string& tag);  // name, rows
+  // Until `row` returns false; no timeout.
+  Status Diff(const std::string& from, const std::string& to, const std::string& table,
+              const std::function<bool(DiffEntry row)>& row);
+  Result<Garbage> CollectGarbage(bool collect);  // false: looks only. No timeout
   Status ChangePassphrase(const SecretBytes& old_passphrase, const SecretBytes& new_passphrase);
   Result<NewClient> AddClient(const std::string& name, bool admin);
   Status RevokeClient(const std::string& serial);

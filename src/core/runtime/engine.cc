@@ -450,9 +450,11 @@ std::vector<store::VersionPtr> Engine::PinnedVersions(const store::VersionPtr& n
 Status Engine::SaveOnce(const store::SavePoint& point, journal::FramePosition frame,
                         store::VersionPtr& version) {
   KeptNodes nodes(nodes_);
-  auto saved = store::RunSave(
-      {storage_, secrets_, random_, nodes, save_workers_, point, frame, deleted_, leftovers_, placement_});
+  bool clean = clean_.exchange(false);
+  auto saved = store::RunSave({storage_, secrets_, random_, nodes, save_workers_, point, frame, deleted_,
+                               leftovers_, placement_, clean});
   if (!saved) {
+    if (clean) clean_ = true;
     nodes_.Clear();  // the next attempt uses the same places again
     return saved.error();
   }
@@ -516,6 +518,9 @@ void Engine::RunSave(const store::SavePoint& point, journal::FramePosition frame
 void Engine::SaveDone(const store::SavePoint& point, const store::VersionPtr& version) {
   Metrics().Add(Metric::kSaves);
   LogIndex index = point.position.index;  // the point goes with the lock
+  // What was folded, and the version before, may be hundreds of megabytes: they go when nobody waits.
+  std::shared_ptr<const tree::Overlay> folded = point.changes;
+  store::VersionPtr before = point.base;
   {
     MutexLock lock(versions_mutex_);
     versions_.push_back(version);

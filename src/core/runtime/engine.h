@@ -25,6 +25,7 @@
 #include "core/runtime/work_queue.h"
 #include "core/session/backend.h"
 #include "core/store/opener.h"
+#include "core/store/tags.h"
 #include "core/store/verify.h"
 #include "sync/activity.h"
 #include "sync/mutex.h"
@@ -81,6 +82,16 @@ class Engine : public session::Backend {
   Result<Bytes> Prove(const TableId& table, ByteView key, LogIndex at_least, uint64_t timeout_ms) override;
   Result<std::unique_ptr<session::Watch>> StartWatch(const TableId& table, Bytes prefix, LogIndex from,
                                                      std::function<void()> ready) override;
+  Result<std::unique_ptr<session::Snapshot>> OpenTag(std::string_view tag) override;
+  void CreateTag(std::string_view name, session::WriteDone done) override;
+  void DropTag(std::string_view name, session::WriteDone done) override;
+  std::vector<store::TagInfo> ListTags() override;
+  Result<std::vector<store::TagTable>> TagTables(std::string_view tag) override {
+    return store::TablesOfTag(CurrentView().base->manifest, tag);
+  }
+  Result<store::GarbageReport> Garbage(bool collect) override;
+  Status Diff(std::string_view from, std::string_view to, std::string_view table,
+              const store::DiffSink& sink) override;
   void SaveState(session::WriteDone done) override;
   session::StoreStatus Status_() override;
   void SampleMetrics() override;
@@ -152,6 +163,7 @@ class Engine : public session::Backend {
   std::optional<std::optional<Bytes>> GetLinked(const TableId& table, ByteView key);
   Status SaveAndWait();
   Result<store::VersionPtr> ProvableVersion(const TableId& table, ByteView key);
+  Result<std::unique_ptr<session::Snapshot>> PinView(store::View view);
 
   seam::Storage& storage_;
   seam::Storage* const anchor_;
@@ -161,6 +173,7 @@ class Engine : public session::Backend {
   WatchHub watches_;
   std::function<uint64_t()> connections_;
   std::atomic<uint32_t> isolation_{0};
+  std::atomic<bool> clean_{false};  // the next save begins to clean thoroughly
 
   // What opening gave and nothing changes; the rest of it stands with its locks.
   const StoreId store_;

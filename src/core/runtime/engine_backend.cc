@@ -3,6 +3,7 @@
 #include <set>
 
 #include "core/runtime/engine.h"
+#include "core/store/tags.h"
 #include "core/tree/patricia_digest.h"
 #include "seam/metrics.h"
 
@@ -15,24 +16,6 @@ using sync::ReaderLock;
 constexpr uint64_t kSaveWaitMs = 600'000;
 
 session::WriteReply Refused(Code code) { return {code, {}, {}, kernel::Wait::kNone, 0}; }
-
-bool ValidUtf8(std::string_view s) {
-  for (size_t i = 0; i < s.size();) {
-    auto c = static_cast<unsigned char>(s[i]);
-    int n = c < 0x80 ? 0 : (c & 0xE0) == 0xC0 ? 1 : (c & 0xF0) == 0xE0 ? 2 : (c & 0xF8) == 0xF0 ? 3 : -1;
-    if (n < 0 || i + static_cast<size_t>(n) >= s.size() + (n == 0 ? 1 : 0)) return false;
-    uint32_t point = n == 0 ? c : c & (0x3Fu >> n);
-    for (int k = 1; k <= n; ++k) {
-      auto d = static_cast<unsigned char>(s[i + static_cast<size_t>(k)]);
-      if ((d & 0xC0) != 0x80) return false;
-      point = point << 6 | (d & 0x3F);
-    }
-    static constexpr uint32_t kLeast[] = {0, 0x80, 0x800, 0x10000};
-    if (point < kLeast[n] || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) return false;
-    i += static_cast<size_t>(n) + 1;
-  }
-  return true;
-}
 
 uint64_t SteadyMs() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -59,6 +42,11 @@ class Engine::PinnedSnapshot : public session::Snapshot {
     engine_.pins_.remove(pin_);
   }
   LogIndex index() const override { return index_; }
+  Result<TableId> FindTable(std::string_view name) override {
+    HF_TRY(store::View view, View());
+    if (view.tag == nullptr) return Code::kNoTable;
+    return store::FindTableIn(view.tag->tables, name);
+  }
   Result<std::optional<Bytes>> Get(const TableId& table, ByteView key) override {
     HF_TRY(store::View view, View());
     return engine_.GetFrom(view, table, key);
@@ -221,7 +209,15 @@ Result<std::vector<session::Row>> Engine::ScanView(const store::View& view, cons
 
 Result<std::unique_ptr<session::Snapshot>> Engine::TakeSnapshot(LogIndex at_least, uint64_t timeout_ms) {
   HF_TRY_VOID(WaitApplied(at_least, timeout_ms));
-  store::View view = CurrentView();
+  return PinView(CurrentView());
+}
+
+Result<std::unique_ptr<session::Snapshot>> Engine::OpenTag(std::string_view tag) {
+  HF_TRY(store::View view, store::TagView(CurrentView().base, tag));
+  return PinView(std::move(view));
+}
+
+Result<std::unique_ptr<session::Snapshot>> Engine::PinView(store::View view) {
   LogIndex index = view.at;
   auto pin = std::make_shared<Pin>(std::move(view), SteadyMs());
   {
@@ -268,8 +264,12 @@ Result<std::unique_ptr<session::Watch>> Engine::StartWatch(const TableId& table,
 Result<TableId> Engine::FindTable(std::string_view name) {
   ReaderLock lock(state_lock_);
   const store::Table* table = state_->FindTable(name);
-  if (table == nullptr) return Code::kNoTable;
-  return table->id;
+  if (table != nullptr) return table->id;
+  size_t at = name.rfind('@');
+  if (at == name.npos) return Code::kNoTable;
+  auto view = store::TagView(state_->CurrentView().base, name.substr(at + 1));
+  bool shown = view && store::FindTableIn(view->tag->tables, name.substr(0, at));
+  return shown ? Code::kReadOnly : Code::kNoTable;
 }
 
 std::vector<session::TableInfo> Engine::ListTables() {
@@ -289,7 +289,7 @@ std::vector<session::TableInfo> Engine::ListTables() {
 
 void Engine::CreateTable(const tree::Descriptor& descriptor, session::WriteDone done) {
   const std::string& name = descriptor.name;
-  if (name.empty() || name.size() > limits::kTableNameBytesMax || !ValidUtf8(name))
+  if (name.empty() || name.size() > limits::kTableNameBytesMax || !store::ValidUtf8(name))
     return done(Refused(Code::kTableName));
   if (!tree::Descriptor::Decode(descriptor.Encode())) return done(Refused(Code::kInvalidArgument));
   if (FindTable(name)) return done(Refused(Code::kTableExists));
@@ -332,6 +332,68 @@ void Engine::Sync(session::WriteDone done) {
 void Engine::OpenSession(std::string_view client_serial, session::WriteDone done) {
   Submit(journal::EntryKind::kOpenSession, kernel::Encode(kernel::OpenSession{ToBytes(client_serial)}),
          kernel::Wait::kDurable, std::move(done));
+}
+
+// -- tags and garbage
+
+// The entry, then the save that makes the tag, or frees what the tag held.
+void Engine::CreateTag(std::string_view name, session::WriteDone done) {
+  Status good = store::CheckTagName(name);
+  if (!good) return done(Refused(good.code()));
+  Submit(journal::EntryKind::kCreateTag, kernel::Encode(kernel::CreateTag{ToBytes(name)}),
+         kernel::Wait::kDurable, [this, done = std::move(done)](const session::WriteReply& r) {
+           if (!r.status) return done(r);
+           SaveState(done);
+         });
+}
+
+void Engine::DropTag(std::string_view name, session::WriteDone done) {
+  if (name.empty() || name.size() > limits::kTagNameBytesMax) return done(Refused(Code::kTagName));
+  Submit(journal::EntryKind::kDropTag, kernel::Encode(kernel::DropTag{ToBytes(name)}), kernel::Wait::kDurable,
+         [this, done = std::move(done)](const session::WriteReply& r) {
+           if (!r.status) return done(r);
+           SaveState([this, done](const session::WriteReply& saved) {
+             if (!saved.status) return done(saved);
+             SaveState(done);  // what the first condemned is deleted after the second (D3)
+           });
+         });
+}
+
+std::vector<store::TagInfo> Engine::ListTags() {
+  store::VersionPtr base;
+  store::State::TagStates known;
+  {
+    ReaderLock lock(state_lock_);
+    base = state_->CurrentView().base;
+    known = state_->tags();
+  }
+  return store::TagsOf(base->manifest, known);
+}
+
+Result<store::GarbageReport> Engine::Garbage(bool collect) {
+  if (collect) {
+    clean_ = true;
+    do {
+      HF_TRY_VOID(SaveAndWait());
+    } while (CurrentView().base->manifest.cleanings_owed > 0);
+    // Condemned at one save, deleted after the next, left out of the list by the one after that (D3).
+    for (int i = 0; i < 2; ++i) HF_TRY_VOID(SaveAndWait());
+  }
+  store::VersionPtr base;
+  store::State::TagStates known;
+  {
+    ReaderLock lock(state_lock_);
+    base = state_->CurrentView().base;
+    known = state_->tags();
+  }
+  return store::ReportGarbage(base->manifest, known, placement_);
+}
+
+Status Engine::Diff(std::string_view from, std::string_view to, std::string_view table,
+                    const store::DiffSink& sink) {
+  store::VersionPtr base = CurrentView().base;  // holds its segments until we are done
+  ReaderNodes nodes(storage_, base, nodes_);
+  return store::DiffVersion(*base, from, to, table, nodes, sink);
 }
 
 // -- administration

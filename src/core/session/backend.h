@@ -13,6 +13,7 @@
 #include "base/secret.h"
 #include "core/kernel/command.h"
 #include "core/kernel/kernel.h"
+#include "core/store/offline.h"
 #include "core/tree/descriptor.h"
 
 namespace holdfast::session {
@@ -45,6 +46,11 @@ class Snapshot {
  public:
   virtual ~Snapshot() = default;
   virtual LogIndex index() const = 0;
+  // Of a tag's snapshot: its tables by the names they had. kNoTable.
+  virtual Result<TableId> FindTable(std::string_view name) {
+    (void)name;
+    return Code::kNoTable;
+  }
   virtual Result<std::optional<Bytes>> Get(const TableId& table, ByteView key) = 0;  // blocking
   // Rows with from <= key < until (empty until: to the end), ascending; or descending from below `until` when
   // reverse. At most max_rows and about max_bytes a call; call again from behind the last key. Blocking.
@@ -95,6 +101,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
+  // kNoTable; kReadOnly: TABLE@TAG, where there is such a tag with such a table, and no table of that very
+  // name.
   virtual Result<TableId> FindTable(std::string_view name) = 0;
   virtual std::vector<TableInfo> ListTables() = 0;
   virtual void CreateTable(const tree::Descriptor& descriptor,
@@ -129,6 +137,12 @@ class Backend {
     return std::nullopt;
   }
 
+  // What a tag keeps, pinned like any snapshot. kNoTag, kTooManyPins.
+  virtual Result<std::unique_ptr<Snapshot>> OpenTag(std::string_view tag) {
+    (void)tag;
+    return Code::kNoTag;
+  }
+
   // A proof (tree/proof.h) that the row is there, or that none is: of the last save, or of a new one if the
   // key has changed since. kNoTable; kNoProof: of another layout. Blocking, and slow where it saves.
   virtual Result<Bytes> Prove(const TableId& table, ByteView key, LogIndex at_least, uint64_t timeout_ms) {
@@ -143,6 +157,31 @@ class Backend {
 
   // Administration.
   virtual void SaveState(WriteDone done) = 0;  // rule D4
+  // Both answer when the save that belongs to them is durable: kTagName, kTagExists, kTooManyTags; kNoTag.
+  virtual void CreateTag(std::string_view name, WriteDone done) {
+    (void)name;
+    done({Code::kUnsupported, {}, {}, kernel::Wait::kNone, 0});
+  }
+  virtual void DropTag(std::string_view name, WriteDone done) {
+    (void)name;
+    done({Code::kUnsupported, {}, {}, kernel::Wait::kNone, 0});
+  }
+  virtual std::vector<store::TagInfo> ListTags() { return {}; }
+  virtual Result<std::vector<store::TagTable>> TagTables(std::string_view tag) {  // kNoTag
+    (void)tag;
+    return Code::kNoTag;
+  }
+  // With `collect`, saves first, until there is nothing left to gain. Blocking, then long.
+  virtual Result<store::GarbageReport> Garbage(bool collect) {
+    (void)collect;
+    return Code::kUnsupported;
+  }
+  // As store::DiffTags, of the newest save. Blocking, maybe long.
+  virtual Status Diff(std::string_view from, std::string_view to, std::string_view table,
+                      const store::DiffSink& sink) {
+    (void)from, (void)to, (void)table, (void)sink;
+    return Code::kUnsupported;
+  }
   virtual StoreStatus Status_() = 0;
   // Brings the gauges of seam::Metrics() up to date, limits and processor times with them. Cheap; for who is
   // about to look.

@@ -11,7 +11,8 @@ namespace {
 using grpc::CallbackServerContext;
 using grpc::ServerUnaryReactor;
 
-constexpr size_t kVerifyLinesHeld = 1024;  // then verification waits for its reader
+constexpr size_t kValuesTogetherMax = 16u << 20;  // of one row of a diff: a message has at most 20 MiB
+constexpr size_t kVerifyLinesHeld = 1024;         // then verification waits for its reader
 
 class VerifyStream final : public grpc::ServerWriteReactor<v1::VerifyReply> {
  public:
@@ -89,6 +90,101 @@ class VerifyStream final : public grpc::ServerWriteReactor<v1::VerifyReply> {
                 verified_ HF_GUARDED_BY(mutex_) = false, finished_ HF_GUARDED_BY(mutex_) = false;
 };
 
+// Rows come from a job on the pool, which waits while the reader has not taken what lies here.
+class DiffStream final : public grpc::ServerWriteReactor<v1::DiffReply> {
+ public:
+  DiffStream(Services& services, CallbackServerContext* context, const v1::DiffRequest& request)
+      : services_(services), context_(context), request_(request) {
+    if (!services_.admin.Submit([this] { Run(); })) Finish(Failure(context_, Code::kOverloaded));
+  }
+  void OnWriteDone(bool ok) override {
+    std::optional<Status> end;
+    {
+      sync::MutexLock lock(mutex_);
+      writing_ = false;
+      if (!ok) cancelled_ = true;
+      changed_.NotifyAll();
+      Send();
+      end = TakeEnd();
+    }
+    if (end) End(*end);
+  }
+  void OnCancel() override {
+    sync::MutexLock lock(mutex_);
+    cancelled_ = true;
+    changed_.NotifyAll();
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  void Run() {
+    Status status = services_.backend.Diff(request_.from(), request_.to(), request_.table(),
+                                           [this](store::DiffRow row) { return Add(std::move(row)); });
+    std::optional<Status> end;
+    {
+      sync::MutexLock lock(mutex_);
+      status_ = status;
+      compared_ = true;
+      Send();
+      end = TakeEnd();
+    }
+    if (end) End(*end);
+  }
+  bool Add(store::DiffRow row) {
+    if (!row.before || !row.after || row.before->size() + row.after->size() <= kValuesTogetherMax)
+      return Add(std::move(row), false);
+    store::DiffRow second{row.table, row.key, std::nullopt, std::move(row.after)};
+    row.after.reset();
+    return Add(std::move(row), false) && Add(std::move(second), true);
+  }
+  bool Add(store::DiffRow row, bool continued) {
+    sync::MutexLock lock(mutex_);
+    while (!cancelled_ && bytes_ >= kReplyBytesTarget && writing_) changed_.Wait(mutex_);
+    if (cancelled_) return false;
+    bytes_ +=
+        row.key.size() + (row.before ? row.before->size() : 0) + (row.after ? row.after->size() : 0) + 64;
+    rows_.push_back({std::move(row), continued});
+    if (bytes_ >= kReplyBytesTarget) Send();
+    return true;
+  }
+  void Send() HF_REQUIRES(mutex_) {
+    if (writing_ || cancelled_ || rows_.empty() || (bytes_ < kReplyBytesTarget && !compared_)) return;
+    reply_.clear_rows();
+    for (auto& [row, continued] : rows_) {
+      v1::DiffRow* to = reply_.add_rows();
+      to->set_continued(continued);
+      to->set_table(std::move(row.table));
+      to->set_key(row.key.data(), row.key.size());
+      if (row.before) to->set_before(row.before->data(), row.before->size());
+      if (row.after) to->set_after(row.after->data(), row.after->size());
+    }
+    rows_.clear();
+    bytes_ = 0;
+    writing_ = true;
+    StartWrite(&reply_);
+  }
+  std::optional<Status> TakeEnd() HF_REQUIRES(mutex_) {
+    if (!compared_ || writing_ || finished_ || (!rows_.empty() && !cancelled_)) return std::nullopt;
+    finished_ = true;
+    return status_;
+  }
+  void End(Status status) {
+    Finish(status.has_value() ? grpc::Status::OK : Failure(context_, status.code()));
+  }
+
+  Services& services_;
+  CallbackServerContext* context_;
+  const v1::DiffRequest request_;
+  sync::Mutex mutex_{sync::LockName::kSession};
+  sync::CondVar changed_;
+  std::vector<std::pair<store::DiffRow, bool>> rows_ HF_GUARDED_BY(mutex_);  // one may exceed the target
+  size_t bytes_ HF_GUARDED_BY(mutex_) = 0;
+  v1::DiffReply reply_ HF_GUARDED_BY(mutex_);
+  Status status_ HF_GUARDED_BY(mutex_);
+  bool writing_ HF_GUARDED_BY(mutex_) = false, cancelled_ HF_GUARDED_BY(mutex_) = false,
+                compared_ HF_GUARDED_BY(mutex_) = false, finished_ HF_GUARDED_BY(mutex_) = false;
+};
+
 class AdminService final : public v1::Admin::CallbackService {
  public:
   explicit AdminService(Services& services) : services_(services) {}
@@ -118,6 +214,64 @@ class AdminService final : public v1::Admin::CallbackService {
   grpc::ServerWriteReactor<v1::VerifyReply>* Verify(CallbackServerContext* context,
                                                     const v1::VerifyRequest* request) override {
     return new VerifyStream(services_, context, request->require_fresh());
+  }
+
+  grpc::ServerWriteReactor<v1::DiffReply>* Diff(CallbackServerContext* context,
+                                                const v1::DiffRequest* request) override {
+    return new DiffStream(services_, context, *request);
+  }
+
+  ServerUnaryReactor* CreateTag(CallbackServerContext* context, const v1::CreateTagRequest* request,
+                                v1::CreateTagReply* reply) override {
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    std::string name = request->name();
+    services_.backend.CreateTag(name, [this, name, context, reactor, reply](const WriteReply& done) {
+      if (!done.status.has_value()) return reactor->Finish(Failure(context, done.status.code()));
+      // The save has it now; what it is, is asked where one may wait.
+      StartOnPool(context, reactor, [this, name, reactor, reply] {
+        for (const store::TagInfo& tag : services_.backend.ListTags()) {
+          if (tag.name == name) reply->set_index(tag.index.value);
+        }
+        reactor->Finish(grpc::Status::OK);
+      });
+    });
+    return reactor;
+  }
+
+  ServerUnaryReactor* DropTag(CallbackServerContext* context, const v1::DropTagRequest* request,
+                              v1::DropTagReply*) override {
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    services_.backend.DropTag(request->name(), [context, reactor](const WriteReply& done) {
+      reactor->Finish(done.status.has_value() ? grpc::Status::OK : Failure(context, done.status.code()));
+    });
+    return reactor;
+  }
+
+  ServerUnaryReactor* ListTags(CallbackServerContext* context, const v1::ListTagsRequest* request,
+                               v1::ListTagsReply* reply) override {
+    std::string tables_of = request->tables_of();
+    return OnPool(context, [this, tables_of, reply]() -> holdfast::Status {
+      if (!tables_of.empty()) {
+        HF_TRY(std::vector<store::TagTable> tables, services_.backend.TagTables(tables_of));
+        for (const store::TagTable& t : tables) {
+          v1::TagTable* table = reply->add_tables();
+          table->set_table(t.name);
+          table->set_rows(t.rows);
+        }
+      }
+      for (const store::TagInfo& tag : services_.backend.ListTags()) FillTag(tag, reply->add_tags());
+      return Ok();
+    });
+  }
+
+  ServerUnaryReactor* Garbage(CallbackServerContext* context, const v1::GarbageRequest* request,
+                              v1::GarbageReply* reply) override {
+    bool collect = request->collect();
+    return OnPool(context, [this, collect, reply]() -> holdfast::Status {
+      HF_TRY(store::GarbageReport report, services_.backend.Garbage(collect));
+      FillGarbage(report, reply);
+      return Ok();
+    });
   }
 
   ServerUnaryReactor* ChangePassphrase(CallbackServerContext* context,
@@ -215,6 +369,40 @@ class AdminService final : public v1::Admin::CallbackService {
                                   if (client.revoked) services_.edge->EndClient(client.serial);
                                   reactor->Finish(grpc::Status::OK);
                                 });
+  }
+
+  static void FillTag(const store::TagInfo& from, v1::Tag* to) {
+    to->set_name(from.name);
+    to->set_index(from.index.value);
+    to->set_tables(from.tables);
+    to->set_rows(from.rows);
+    to->set_alone_bytes(from.alone_bytes);
+    to->set_deadlist_bytes(from.deadlist_bytes);
+  }
+
+  static void FillGarbage(const store::GarbageReport& from, v1::GarbageReply* to) {
+    to->set_save(from.save.value);
+    to->set_segments(from.segments);
+    to->set_bytes(from.bytes);
+    to->set_live_bytes(from.live_bytes);
+    to->set_tagged_bytes(from.tagged_bytes);
+    to->set_garbage_bytes(from.garbage_bytes);
+    to->set_condemned_segments(from.condemned_segments);
+    to->set_condemned_bytes(from.condemned_bytes);
+    to->set_victims(from.victims);
+    to->set_moved_bytes(from.moved_bytes);
+    to->set_freed_bytes(from.freed_bytes);
+    to->set_cleanings_owed(from.cleanings_owed);
+    for (const auto& s : from.list) {
+      v1::SegmentGarbage* segment = to->add_list();
+      segment->set_name(s.name);
+      segment->set_bytes(s.bytes);
+      segment->set_live_bytes(s.live_bytes);
+      segment->set_tagged_bytes(s.tagged_bytes);
+      segment->set_condemned(s.condemned);
+      segment->set_victim(s.victim);
+    }
+    for (const store::TagInfo& tag : from.tags) FillTag(tag, to->add_tags());
   }
 
   static void FillStatus(const StoreStatus& from, v1::StatusReply* to) {

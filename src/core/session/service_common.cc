@@ -150,12 +150,43 @@ void FillReply(const WriteReply& from, v1::WriteReply* to) {
   to->set_reached(from.reached == kernel::Wait::kNone ? v1::WAIT_NONE : v1::WAIT_DURABLE);
 }
 
+namespace {
+
+Result<v1::GetReply> ReadTag(const OpenedTable& open, const v1::GetRequest& request) {
+  HF_TRY(auto value, open.snapshot->Get(open.table, AsBytes(request.key())));
+  v1::GetReply reply;
+  reply.set_found(value.has_value());
+  if (value) reply.set_value(value->data(), value->size());
+  reply.set_index(open.snapshot->index().value);
+  return reply;
+}
+
+Result<OpenedTable> TableOfTag(Backend& backend, std::string_view table, std::string_view tag) {
+  OpenedTable open;
+  HF_TRY(open.snapshot, backend.OpenTag(tag));
+  HF_TRY(open.table, open.snapshot->FindTable(table));
+  return open;
+}
+
+}  // namespace
+
+Result<OpenedTable> OpenTable(Backend& backend, std::string_view table, std::string_view tag) {
+  if (!tag.empty()) return TableOfTag(backend, table, tag);
+  auto id = backend.FindTable(table);
+  if (id) return OpenedTable{*id, nullptr};
+  if (id.code() != Code::kReadOnly) return id.error();
+  size_t at = table.rfind('@');
+  if (at == table.npos) return id.error();
+  return TableOfTag(backend, table.substr(0, at), table.substr(at + 1));
+}
+
 Result<v1::GetReply> ReadOne(Backend& backend, const v1::GetRequest& request, LogIndex at_least) {
   if (request.key().empty() || request.key().size() > limits::kKeyBytesMax) return Code::kKeySize;
-  HF_TRY(TableId table, backend.FindTable(request.table()));
+  HF_TRY(OpenedTable open, OpenTable(backend, request.table(), request.tag()));
+  if (open.snapshot != nullptr) return ReadTag(open, request);
   if (at_least.value < request.at_least()) at_least = LogIndex(request.at_least());
   LogIndex index = backend.AppliedIndex();  // asked first: what is read is of this state or a later one
-  HF_TRY(auto value, backend.Get(table, AsBytes(request.key()), at_least, 0));
+  HF_TRY(auto value, backend.Get(open.table, AsBytes(request.key()), at_least, 0));
   v1::GetReply reply;
   reply.set_found(value.has_value());
   if (value) reply.set_value(value->data(), value->size());
@@ -168,7 +199,9 @@ std::optional<Result<v1::GetReply>> ReadNow(Backend& backend, const v1::GetReque
   if (request.key().empty() || request.key().size() > limits::kKeyBytesMax) {
     return Result<v1::GetReply>(Code::kKeySize);
   }
+  if (!request.tag().empty()) return std::nullopt;
   Result<TableId> table = backend.FindTable(request.table());
+  if (!table && table.code() == Code::kReadOnly) return std::nullopt;  // of a tag
   if (!table) return Result<v1::GetReply>(table.error());
   if (at_least.value < request.at_least()) at_least = LogIndex(request.at_least());
   LogIndex index = backend.AppliedIndex();  // asked first: what is read is of this state or a later one

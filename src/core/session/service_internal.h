@@ -47,6 +47,13 @@ uint64_t LeftMs(gpr_timespec deadline);
 std::string SerialOf(const Services& services, const grpc::CallbackServerContext& context);
 
 void FillReply(const WriteReply& from, v1::WriteReply* to);
+// A table to read, by its name: of the newest state, or, with a snapshot, of a tag, which `tag` or the
+// name (TABLE@TAG) says. kNoTable, kNoTag, kTooManyPins.
+struct OpenedTable {
+  TableId table;
+  std::unique_ptr<Snapshot> snapshot;
+};
+Result<OpenedTable> OpenTable(Backend& backend, std::string_view table, std::string_view tag);
 // The answer if nothing has to be waited for (Backend::GetNow).
 std::optional<Result<v1::GetReply>> ReadNow(Backend& backend, const v1::GetRequest& request,
                                             LogIndex at_least);

@@ -45,8 +45,12 @@ class Scan final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
 
   Status Open() {
     HF_TRY(ScanRange range, RangeOf(request_));
-    HF_TRY(table_, services_.backend.FindTable(request_.table()));
-    HF_TRY(snapshot_, services_.backend.TakeSnapshot(LogIndex(request_.at_least()), 0));
+    HF_TRY(OpenedTable open, OpenTable(services_.backend, request_.table(), request_.tag()));
+    table_ = open.table;
+    snapshot_ = std::move(open.snapshot);
+    if (snapshot_ == nullptr) {
+      HF_TRY(snapshot_, services_.backend.TakeSnapshot(LogIndex(request_.at_least()), 0));
+    }
     left_ = request_.limit() == 0 ? UINT64_MAX : request_.limit();
     from_ = std::move(range.from);
     until_ = std::move(range.until);

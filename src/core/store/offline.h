@@ -96,6 +96,67 @@ Result<std::vector<std::pair<std::string, Bytes>>> ReadSystemRows(seam::Storage&
 Status WriteSystemRows(seam::Storage& storage, seam::Storage* anchor, ByteView passphrase,
                        const std::vector<std::pair<std::string, Bytes>>& rows, crypto::Random& random);
 
+// A tag as the last save has it.
+struct TagInfo {
+  std::string name;
+  LogIndex
+      index;  // of the state it keeps; 0: it was made and no save came after it yet, and what follows is 0
+  uint64_t tables = 0, rows = 0;  // system tables aside
+  uint64_t alone_bytes = 0;       // needed by this tag alone: what dropping it frees
+  uint64_t deadlist_bytes = 0;    // needed by it and maybe older ones, by nothing newer
+};
+struct TagTable {
+  std::string name;
+  uint64_t rows = 0;
+};
+Result<std::vector<TagInfo>> ListTags(seam::Storage& storage, ByteView passphrase);  // opens read-only
+
+// For a store that nobody serves. Each opens for writing, makes the save that belongs to it, and closes
+// cleanly. `anchor` may be null.
+//   kTagName, kTagExists, kTooManyTags; kNoTag
+Result<LogIndex> CreateTag(seam::Storage& storage, seam::Storage* anchor, ByteView passphrase,
+                           std::string_view name, crypto::Random& random);  // the index that it keeps
+Status DropTag(seam::Storage& storage, seam::Storage* anchor, ByteView passphrase, std::string_view name,
+               crypto::Random& random);
+
+// What lies in the segments, and what a thorough cleaning would do about it.
+struct GarbageReport {
+  static constexpr size_t kSegmentsShown = 10'000;  // the emptiest; a report is one message
+  SaveNumber save;
+  uint64_t segments = 0, bytes = 0;                        // listed, condemned ones included
+  uint64_t live_bytes = 0, tagged_bytes = 0;               // needed by the newest root; by tags alone
+  uint64_t garbage_bytes = 0;                              // in segments that something is needed of
+  uint64_t condemned_segments = 0, condemned_bytes = 0;    // wait for the next save to be deleted
+  uint64_t pending_segments = 0, pending_bytes = 0;        // of an unfinished save; offline only
+  uint64_t victims = 0, moved_bytes = 0, freed_bytes = 0;  // of the next thorough cleaning
+  uint64_t cleanings_owed = 0;
+  struct SegmentInfo {
+    std::string name;
+    uint64_t bytes = 0, live_bytes = 0, tagged_bytes = 0;
+    bool condemned = false, victim = false;
+  };
+  std::vector<SegmentInfo> list;
+  std::vector<TagInfo> tags;
+};
+Result<GarbageReport> InspectGarbage(seam::Storage& storage, ByteView passphrase);  // opens read-only
+// Saves that clean, until nothing is owed and what was condemned is deleted. The report of what is left.
+Result<GarbageReport> CollectGarbage(seam::Storage& storage, seam::Storage* anchor, ByteView passphrase,
+                                     crypto::Random& random);
+
+// Rows that two states differ in.
+struct DiffRow {
+  std::string table;
+  Bytes key;
+  std::optional<Bytes> before, after;  // not both absent, and not equal
+};
+using DiffSink = std::function<bool(DiffRow row)>;  // false: enough
+// Between two tags, or kNowTag, the last save; of one table or (empty) of all, by table name, in key order.
+// Subtrees that are equal are not read. Memory: a row and the nodes on the way to it. Opens read-only.
+//   kNoTag; kNoTable: neither of them has it
+inline constexpr std::string_view kNowTag = "now";
+Status DiffTags(seam::Storage& storage, ByteView passphrase, std::string_view from, std::string_view to,
+                std::string_view table, const DiffSink& sink);
+
 // The id and format a store shows without a secret. kNoStore, kUnknownFormat, kMalformed.
 Result<StoreId> PeekStore(seam::Storage& storage);
 

@@ -297,7 +297,8 @@ Status SaveInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& s,
   CacheNodes nodes(cache);
   NoWorkers alone;
   HF_TRY(VersionPtr version, RunSave({storage, s.secrets, random, nodes, alone, point, frame, s.deleted,
-                                      s.leftovers, s.placement}));
+                                      s.leftovers, s.placement, s.clean}));
+  s.clean = false;
   // The save is done once its slot is durable; what follows is owed, and the next save or opening makes up
   // for it.
   s.state->SaveDone(version);

@@ -73,6 +73,7 @@ struct OpenedStore {
   std::set<uint32_t> deleted;          // confirmed deletes
   std::vector<std::string> leftovers;  // segments of a save that failed; the next attempt deletes them
   Placement placement;
+  bool clean = false;  // the next save begins to clean thoroughly
 };
 
 // Everything up to serving. `anchor` may be null. Errors as ReadStore, kFenced, kFull, kReadOnly and of the
