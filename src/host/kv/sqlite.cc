@@ -21,8 +21,8 @@ constexpr int kApplicationId = 0x48464f42;  // "HFOB", in the file's header
 constexpr const char* kSchema =
     "CREATE TABLE objects(name TEXT PRIMARY KEY NOT NULL, version BLOB NOT NULL, value BLOB NOT NULL)";
 constexpr int kLogBytesMax = 16 << 20;  // then it is copied into the file: what a crash leaves to be replayed
-constexpr int kCacheKiB = 16'384;      // pages in memory
-constexpr int kLengthMax = 64 << 20;   // of a row that is not ours: its memory
+constexpr int kCacheKiB = 16'384;       // pages in memory
+constexpr int kLengthMax = 64 << 20;    // of a row that is not ours: its memory
 
 Code CodeOfSqlite(int rc, sqlite3* db) {
   switch (rc & 0xff) {

@@ -28,8 +28,8 @@ namespace holdfast::host {
 
 struct SqliteOptions {
   uint64_t part_bytes = 64u << 10;  // docs/benchmarks.md, Providers; changes nothing for what is stored
-  int page_bytes = 8192;             // of a new file: a power of two, 512 to 65,536
-  int64_t pages_max = 0;             // for tests: beyond them the disk is full; 0: no limit
+  int page_bytes = 8192;            // of a new file: a power of two, 512 to 65,536
+  int64_t pages_max = 0;            // for tests: beyond them the disk is full; 0: no limit
 };
 
 // kNoStore: no such file, or one that holds something else. kInUse. kNotEmpty: kCreate only. kReadOnly,
