@@ -69,12 +69,12 @@ class Ours final : public EmbeddedStore {
   Scanned Scan() override {
     auto snapshot = Take(engine_->TakeSnapshot({}, kReadMilliseconds), "bench: snapshot");
     Scanned all;
+    session::RowPage page;
     for (Bytes from;;) {
-      std::vector<session::Row> page =
-          Take(snapshot->Scan(table_, from, {}, false, kScanRows, kScanBytes), "bench: scan");
+      Need(snapshot->ScanPage(table_, from, {}, false, kScanRows, kScanBytes, page), "bench: scan");
       if (page.empty()) return all;
-      for (const session::Row& r : page) all.Add(AsText(r.key), AsText(r.value));
-      from = page.back().key;
+      for (size_t i = 0; i < page.size(); ++i) all.Add(AsText(page.key(i)), AsText(page.value(i)));
+      from = ToBytes(page.key(page.size() - 1));
       from.push_back(0);
     }
   }

@@ -17,19 +17,16 @@ void MakeNonce(uint64_t nonce, uint8_t out[kNonceBytes]) {
 
 }  // namespace
 
+// One context serves both ways: GCM runs the block cipher forwards only, and each call says which way it
+// goes.
 struct AesGcm::State {
-  EVP_CIPHER_CTX* seal = EVP_CIPHER_CTX_new();
-  EVP_CIPHER_CTX* open = EVP_CIPHER_CTX_new();
-  ~State() {
-    EVP_CIPHER_CTX_free(seal);  // wipes the key schedule
-    EVP_CIPHER_CTX_free(open);
-  }
+  EVP_CIPHER_CTX* context = EVP_CIPHER_CTX_new();
+  ~State() { EVP_CIPHER_CTX_free(context); }  // wipes the key schedule
 };
 
 AesGcm::AesGcm(const Key& key) : s_(std::make_unique<State>()) {
-  HF_CHECK(s_->seal != nullptr && s_->open != nullptr);
-  HF_CHECK(EVP_EncryptInit_ex(s_->seal, EVP_aes_256_gcm(), nullptr, key.view().data(), nullptr) == 1);
-  HF_CHECK(EVP_DecryptInit_ex(s_->open, EVP_aes_256_gcm(), nullptr, key.view().data(), nullptr) == 1);
+  HF_CHECK(s_->context != nullptr);
+  HF_CHECK(EVP_EncryptInit_ex(s_->context, EVP_aes_256_gcm(), nullptr, key.view().data(), nullptr) == 1);
 }
 AesGcm::AesGcm(AesGcm&&) noexcept = default;
 AesGcm& AesGcm::operator=(AesGcm&&) noexcept = default;
@@ -48,7 +45,7 @@ void AesGcm::SealInPlace(uint64_t nonce, ByteView aad, MutableByteView text) {
   int size = static_cast<int>(text.size() - kTagBytes);
   uint8_t iv[kNonceBytes];
   MakeNonce(nonce, iv);
-  EVP_CIPHER_CTX* c = s_->seal;
+  EVP_CIPHER_CTX* c = s_->context;
   HF_CHECK(EVP_EncryptInit_ex(c, nullptr, nullptr, nullptr, iv) == 1);
   int n = 0;
   if (!aad.empty())
@@ -63,7 +60,7 @@ Result<Bytes> AesGcm::Open(uint64_t nonce, ByteView aad, ByteView sealed) {
   size_t size = sealed.size() - kTagBytes;
   uint8_t iv[kNonceBytes];
   MakeNonce(nonce, iv);
-  EVP_CIPHER_CTX* c = s_->open;
+  EVP_CIPHER_CTX* c = s_->context;
   HF_CHECK(EVP_DecryptInit_ex(c, nullptr, nullptr, nullptr, iv) == 1);
   int n = 0;
   if (!aad.empty())

@@ -104,7 +104,7 @@ struct Kernel::State {
   LogIndex save_index;       // of the save that runs; 0 = none
   LogIndex last_save;
   uint64_t last_save_us = 0, save_not_before_us = 0;
-  uint64_t dirty_bytes = 0;
+  uint64_t dirty_bytes = 0, save_at = UINT64_MAX;
   std::optional<uint64_t> save_dirty_bytes;  // what the running save will clean
 
   Metrics metrics;
@@ -150,7 +150,9 @@ struct Kernel::State {
     return (dirty_bytes >= options.dirty_bytes_max && !stopping) ||
            unapplied_bytes >= options.pending_bytes_max || unapplied_entries >= options.pending_commands_max;
   }
-  uint64_t dirty_trigger() const { return std::min(options.dirty_bytes_save, options.dirty_bytes_max); }
+  uint64_t dirty_trigger() const {
+    return std::min({options.dirty_bytes_save, options.dirty_bytes_max, save_at});
+  }
   uint64_t WaveDueUs() const;
   uint64_t SaveDueUs() const;
 };
@@ -331,6 +333,7 @@ void Kernel::State::On(Applied& e) {
   if (e.index > handed) Emit(Log{Code::kInvalidArgument, e.index.value, handed.value});
   applied = std::max(applied, std::min(e.index, handed));
   dirty_bytes = e.dirty_bytes;
+  save_at = e.save_at == 0 ? UINT64_MAX : e.save_at;
   if (save_index.value != 0 && applied >= save_index && !save_dirty_bytes) save_dirty_bytes = dirty_bytes;
   while (!unapplied.empty() && unapplied.front().last <= applied) {
     unapplied_entries -= unapplied.front().entries;

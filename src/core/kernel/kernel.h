@@ -95,6 +95,7 @@ struct Applied {
     uint64_t detail;
   };
   std::vector<Outcome> outcomes;  // for the tickets handed out with Apply, in their order
+  uint64_t save_at = 0;  // dirty bytes that pay for a save; 0, and at most: Options::dirty_bytes_save
 };
 
 // A slot that holds the save point `index` is durable, or could not be made so.

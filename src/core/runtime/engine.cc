@@ -33,6 +33,15 @@ thread_local bool wake_owed = false;
 
 session::WriteReply Refused(Code code) { return {code, {}, {}, kernel::Wait::kNone, 0}; }
 
+// Changes that are not folded yet may take half of what nodes may, so that one setting bounds both.
+kernel::Options Bounded(const EngineOptions& options) {
+  kernel::Options kernel = options.kernel;
+  uint64_t most = std::max<uint64_t>(2 * limits::kOverlayBytesFoldMin, options.cache_bytes / 2);
+  kernel.dirty_bytes_max = std::min(kernel.dirty_bytes_max, most);
+  kernel.dirty_bytes_save = std::min(kernel.dirty_bytes_save, kernel.dirty_bytes_max / 2);
+  return kernel;
+}
+
 }  // namespace
 
 Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<store::OpenedStore> opened,
@@ -42,7 +51,8 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
       random_(random),
       log_(std::move(log)),
       nodes_(options.cache_bytes),
-      watches_(opened->state->position().index),
+      watches_(opened->state->position().index,
+               std::clamp(options.cache_bytes / 8, kWatchHistoryBytesMin, kWatchHistoryBytesMax)),
       store_(opened->secrets.store),
       member_(opened->member),
       term_(opened->term),
@@ -60,7 +70,7 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
       save_workers_(options.fold_workers) {
   LogIndex index = chained_.index;
   kernel_ = std::make_unique<kernel::Kernel>(
-      options.kernel, std::make_unique<consensus::SingleMember>(term_, index), index, opened->next_frame);
+      Bounded(options), std::make_unique<consensus::SingleMember>(term_, index), index, opened->next_frame);
   applied_ = committed_ = index;
   applied_now_ = index.value;
   versions_.push_back(state_->CurrentView().base);
@@ -416,6 +426,7 @@ void Engine::ApplyEntries(ToApply work) {
     }
     ReaderLock lock(state_lock_);
     applied.dirty_bytes = state_->dirty_bytes();
+    applied.save_at = state_->dirty_bytes_worth_saving();
   }
   Post(std::move(applied));
 }

@@ -9,7 +9,8 @@
 // Locks: state_lock_ (shared: readers of overlays; exclusive: Commit, SaveDone; memory only), queue locks,
 // save_mutex_ (one save or one verify at a time), write_mutex_ (around the writing of a frame). Only the last
 // two are held while storage is waited for.
-// Memory: overlays limits::kOverlayBytesMax, cache as configured, watch history 64 MiB, pending commands
+// Memory: cache as configured (C), overlays max(64 MiB, min(C / 2, limits::kOverlayBytesMax)), watch history
+// C / 8 within 8 and 64 MiB, a segment of 16 MiB for each worker of a save, pending commands
 // kPendingBytesMax, changes kept for snapshots alone kPinnedOverlayBytesMax.
 #ifndef HOLDFAST_CORE_RUNTIME_ENGINE_H_
 #define HOLDFAST_CORE_RUNTIME_ENGINE_H_
@@ -157,8 +158,8 @@ class Engine : public session::Backend {
 
   store::View CurrentView();
   void Fatal(Code code);
-  Result<std::vector<session::Row>> ScanView(const store::View& view, const TableId& table, ByteView from,
-                                             ByteView until, bool reverse, size_t max_rows, size_t max_bytes);
+  Status ScanView(const store::View& view, const TableId& table, ByteView from, ByteView until, bool reverse,
+                  size_t max_rows, size_t max_bytes, session::RowPage& page);
   Result<std::optional<Bytes>> GetFrom(const store::View& view, const TableId& table, ByteView key);
   std::optional<std::optional<Bytes>> GetLinked(const TableId& table, ByteView key);
   Status SaveAndWait();

@@ -54,7 +54,17 @@ class Engine::PinnedSnapshot : public session::Snapshot {
   Result<std::vector<session::Row>> Scan(const TableId& table, ByteView from, ByteView until, bool reverse,
                                          size_t max_rows, size_t max_bytes) override {
     HF_TRY(store::View view, View());
-    return engine_.ScanView(view, table, from, until, reverse, max_rows, max_bytes);
+    session::RowPage page;
+    HF_TRY_VOID(engine_.ScanView(view, table, from, until, reverse, max_rows, max_bytes, page));
+    std::vector<session::Row> rows;
+    rows.reserve(page.size());
+    for (size_t i = 0; i < page.size(); ++i) rows.push_back({ToBytes(page.key(i)), ToBytes(page.value(i))});
+    return rows;
+  }
+  Status ScanPage(const TableId& table, ByteView from, ByteView until, bool reverse, size_t max_rows,
+                  size_t max_bytes, session::RowPage& page) override {
+    HF_TRY(store::View view, View());
+    return engine_.ScanView(view, table, from, until, reverse, max_rows, max_bytes, page);
   }
 
  private:
@@ -160,51 +170,141 @@ std::optional<Result<std::optional<Bytes>>> Engine::GetNow(const TableId& table,
   return answer;
 }
 
-// The overlays are read under the shared lock, one step at a time; nodes are fetched outside it.
-Result<std::vector<session::Row>> Engine::ScanView(const store::View& view, const TableId& table,
-                                                   ByteView from, ByteView until, bool reverse,
-                                                   size_t max_rows, size_t max_bytes) {
-  constexpr size_t kRowsPerLock = 64;
-  ReaderNodes nodes(storage_, view.base, nodes_);
-  std::vector<session::Row> rows;
-  ReaderLock lock(state_lock_);
-  tree::MergedCursor cursor = view.Scan(table);
-  if (!reverse)
-    cursor.SeekTo(from);
-  else if (until.empty())
-    cursor.SeekToEnd();
-  else
-    cursor.SeekTo(until);
-  size_t bytes = 0;
-  for (size_t steps = 0; rows.size() < max_rows && bytes < max_bytes; ++steps) {
-    if (steps % kRowsPerLock == kRowsPerLock - 1) {  // let the applier in
-      lock.Unlock();
-      lock.Lock();
-    }
-    auto step = reverse ? cursor.Prev(nodes) : cursor.Next(nodes);
-    if (step.failed()) return step.error();
-    if (step.needs()) {
-      lock.Unlock();
-      HF_TRY_VOID(nodes.Fetch(step.need()));
-      lock.Lock();
-      continue;
-    }
-    if (!step.value()) break;
-    tree::MergedCursor::Row& row = *step.value();
-    if (reverse ? Compare(row.key, from) < 0 : (!until.empty() && Compare(row.key, until) >= 0)) break;
-    session::Row out;
-    if (row.stored && row.stored->value.is_blob) {
-      lock.Unlock();
-      HF_TRY(out.value, store::RowValue(row, nodes));
-      lock.Lock();
-    } else {
-      out.value = row.stored ? ToBytes(row.stored->value.inline_bytes) : std::move(row.bytes);
-    }
-    out.key = std::move(row.key);
-    bytes += out.key.size() + out.value.size();
-    rows.push_back(std::move(out));
+namespace {
+
+// Rows of one leaf that are no blobs: one copy.
+void AddInline(const tree::Node& leaf, size_t from, size_t to, session::RowPage& page) {
+  if (from == to) return;
+  const uint8_t* begin = leaf.key(from).data();
+  ByteView last = *leaf.inline_value(to - 1);
+  size_t at = page.AddText({begin, static_cast<size_t>(last.data() + last.size() - begin)});
+  for (size_t i = from; i < to; ++i) {
+    ByteView key = leaf.key(i), value = *leaf.inline_value(i);
+    page.AddRow(at + static_cast<size_t>(key.data() - begin), key.size(),
+                at + static_cast<size_t>(value.data() - begin), value.size());
   }
-  return rows;
+}
+
+// One page of a scan. The overlays are read under the shared lock, one step at a time; nodes and blobs are
+// fetched outside it.
+class PageScan {
+ public:
+  PageScan(sync::SharedMutex& state_lock, ReaderNodes& nodes, tree::MergedCursor cursor, size_t max_rows,
+           size_t max_bytes, session::RowPage& page)
+      : lock_(state_lock),
+        nodes_(nodes),
+        cursor_(std::move(cursor)),
+        max_rows_(max_rows),
+        max_bytes_(max_bytes),
+        page_(page) {}
+
+  Status Forward(ByteView from, ByteView until) {
+    cursor_.SeekTo(from);
+    while (!Full()) {
+      LetOthersIn();
+      auto run = cursor_.NextRun(nodes_);
+      if (run.needs() || run.failed()) {
+        HF_TRY_VOID(Fetch(run));
+      } else if (run.value().from < run.value().to) {
+        HF_TRY(bool more, AddRun(run.value(), until));
+        if (!more) return Ok();
+      } else {
+        HF_TRY(bool more, AddRow(cursor_.Next(nodes_),
+                                 [&](ByteView key) { return until.empty() || Compare(key, until) < 0; }));
+        if (!more) return Ok();
+      }
+    }
+    return Ok();
+  }
+
+  Status Backward(ByteView from, ByteView until) {
+    if (until.empty()) {
+      cursor_.SeekToEnd();
+    } else {
+      cursor_.SeekTo(until);
+    }
+    while (!Full()) {
+      LetOthersIn();
+      HF_TRY(bool more, AddRow(cursor_.Prev(nodes_), [&](ByteView key) { return Compare(key, from) >= 0; }));
+      if (!more) return Ok();
+    }
+    return Ok();
+  }
+
+ private:
+  static constexpr size_t kRowsPerLock = 1024;
+
+  bool Full() const { return page_.size() >= max_rows_ || page_.bytes() >= max_bytes_; }
+  void LetOthersIn() {  // the applier, above all
+    if (page_.size() - rows_then_ < kRowsPerLock) return;
+    rows_then_ = page_.size();
+    lock_.Unlock();
+    lock_.Lock();
+  }
+  template <typename Step>
+  Status Fetch(const Step& step) {
+    if (step.failed()) return step.error();
+    lock_.Unlock();
+    Status fetched = nodes_.Fetch(step.need());
+    lock_.Lock();
+    return fetched;
+  }
+  Status AddBlob(ByteView key, const tree::StoredValue& value) {
+    tree::BlobReader reader(value);
+    lock_.Unlock();
+    auto bytes = store::Drive(nodes_, [&] { return reader.Run(nodes_); });
+    lock_.Lock();
+    if (!bytes) return bytes.error();
+    page_.Add(key, *bytes);
+    return Ok();
+  }
+  // False: the end of the range.
+  Result<bool> AddRun(const tree::MergedCursor::Run& run, ByteView until) {
+    const tree::Node& leaf = *run.leaf;
+    size_t end = until.empty() ? run.to : std::min(run.to, leaf.LowerBound(until));
+    bool more = end == run.to;
+    end = std::min(end, run.from + (max_rows_ - page_.size()));
+    for (size_t i = run.from; i < end && !Full(); ++i) {
+      size_t blob = i;
+      while (blob < end && leaf.inline_value(blob)) ++blob;
+      AddInline(leaf, i, blob, page_);
+      i = blob;
+      if (i < end) HF_TRY_VOID(AddBlob(leaf.key(i), leaf.value(i)));
+    }
+    return more;
+  }
+  template <typename InRange>
+  Result<bool> AddRow(tree::Step<std::optional<tree::MergedCursor::Row>> step, InRange in_range) {
+    if (step.needs() || step.failed()) {
+      HF_TRY_VOID(Fetch(step));
+      return true;
+    }
+    if (!step.value() || !in_range(step.value()->key)) return false;
+    const tree::MergedCursor::Row& row = *step.value();
+    if (row.stored && row.stored->value.is_blob) {
+      HF_TRY_VOID(AddBlob(row.key, row.stored->value));
+    } else {
+      page_.Add(row.key, row.stored ? row.stored->value.inline_bytes : ByteView(row.bytes));
+    }
+    return true;
+  }
+
+  sync::ReaderLock lock_;
+  ReaderNodes& nodes_;
+  tree::MergedCursor cursor_;
+  const size_t max_rows_, max_bytes_;
+  session::RowPage& page_;
+  size_t rows_then_ = 0;
+};
+
+}  // namespace
+
+Status Engine::ScanView(const store::View& view, const TableId& table, ByteView from, ByteView until,
+                        bool reverse, size_t max_rows, size_t max_bytes, session::RowPage& page) {
+  ReaderNodes nodes(storage_, view.base, nodes_);
+  page.Clear();
+  PageScan scan(state_lock_, nodes, view.Scan(table), max_rows, max_bytes, page);
+  return reverse ? scan.Backward(from, until) : scan.Forward(from, until);
 }
 
 Result<std::unique_ptr<session::Snapshot>> Engine::TakeSnapshot(LogIndex at_least, uint64_t timeout_ms) {
@@ -551,13 +651,13 @@ Result<std::vector<session::Row>> Engine::ScanSystem(std::string_view prefix) {
   Bytes from = ToBytes(prefix);
   store::View view = CurrentView();
   for (;;) {
-    HF_TRY(std::vector<session::Row> rows,
-           ScanView(view, store::kSystemTable, from, {}, false, 1000, 16u << 20));
-    if (rows.empty()) return all;
-    for (session::Row& row : rows) {
-      if (!AsText(row.key).starts_with(prefix)) return all;
-      from = row.key;
-      all.push_back(std::move(row));
+    session::RowPage page;
+    HF_TRY_VOID(ScanView(view, store::kSystemTable, from, {}, false, 1000, 16u << 20, page));
+    if (page.empty()) return all;
+    for (size_t i = 0; i < page.size(); ++i) {
+      if (!AsText(page.key(i)).starts_with(prefix)) return all;
+      from = ToBytes(page.key(i));
+      all.push_back({from, ToBytes(page.value(i))});
     }
     from.push_back(0);
   }

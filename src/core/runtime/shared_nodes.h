@@ -22,6 +22,7 @@ class SharedNodes {
   tree::NodePtr Find(const tree::Hint& hint);
   void Insert(const tree::Hint& hint, tree::NodePtr node);
   void Clear();
+  store::OpenerLender& openers() { return openers_; }
   // Kept, and waiting for readers to leave.
   size_t memory_bytes();
   size_t bytes_max() const { return bytes_max_; }
@@ -42,7 +43,24 @@ class SharedNodes {
   const tree::Node* Child(const tree::Node& parent, size_t i);
   void Removed(tree::NodePtr node, size_t bytes);
 
+  class LockedOpeners : public store::OpenerLender {
+   public:
+    std::unique_ptr<seal::SegmentOpener> Take(const store::SegmentId& segment) override {
+      sync::MutexLock lock(mutex_);
+      return openers_.Take(segment);
+    }
+    void Give(const store::SegmentId& segment, std::unique_ptr<seal::SegmentOpener> opener) override {
+      sync::MutexLock lock(mutex_);
+      openers_.Give(segment, std::move(opener));
+    }
+
+   private:
+    sync::Mutex mutex_{sync::LockName::kNodes};
+    store::Openers openers_ HF_GUARDED_BY(mutex_);
+  };
+
   Epochs epochs_;
+  LockedOpeners openers_;
   sync::Mutex links_mutex_{sync::LockName::kNodes};  // over setting links, and Node::kept of all nodes
   std::array<std::unique_ptr<Shard>, kShards> shards_;
   size_t bytes_max_;

@@ -69,8 +69,7 @@ void WatchHub::Publish(LogIndex index, const std::vector<store::Change>& changes
       items_.push_back({index, c.table, c.key, c.value, owner});
       bytes_ += items_.back().bytes();
     }
-    while (!items_.empty() &&
-           (items_.size() > limits::kWatchHistoryEntries || bytes_ > kWatchHistoryBytesMax)) {
+    while (!items_.empty() && (items_.size() > limits::kWatchHistoryEntries || bytes_ > history_bytes_max_)) {
       const Item& i = items_.front();
       bytes_ -= i.bytes();
       oldest_ = i.index.next();  // entries that lost a part are not kept whole

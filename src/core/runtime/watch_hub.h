@@ -13,11 +13,12 @@
 
 namespace holdfast::runtime {
 
-inline constexpr size_t kWatchHistoryBytesMax = 64u << 20;
+inline constexpr size_t kWatchHistoryBytesMin = 8u << 20, kWatchHistoryBytesMax = 64u << 20;
 
 class WatchHub {
  public:
-  explicit WatchHub(LogIndex start) : next_(start.next()), oldest_(start.next()) {}
+  WatchHub(LogIndex start, size_t history_bytes_max)
+      : history_bytes_max_(history_bytes_max), next_(start.next()), oldest_(start.next()) {}
 
   // What one entry changed; called for every entry, in order. `owner` keeps what the changes point to: the
   // history holds them as long as it needs them, and copies nothing.
@@ -41,6 +42,7 @@ class WatchHub {
     std::shared_ptr<const void> owner;
     size_t bytes() const { return key.size() + (value ? value->size() : 0) + sizeof(Item); }
   };
+  const size_t history_bytes_max_;
   sync::Mutex mutex_{sync::LockName::kSession};
   std::deque<Item> items_ HF_GUARDED_BY(mutex_);
   uint64_t first_item_ HF_GUARDED_BY(mutex_) = 0;  // number of items_.front() since the start

@@ -41,6 +41,42 @@ struct Row {
   Bytes key, value;
 };
 
+// Rows in one block of memory, which serves again after Clear.
+class RowPage {
+ public:
+  size_t size() const { return rows_.size(); }
+  bool empty() const { return rows_.empty(); }
+  size_t bytes() const { return text_.size(); }
+  ByteView key(size_t i) const { return {text_.data() + rows_[i].key_at, rows_[i].key_bytes}; }
+  ByteView value(size_t i) const { return {text_.data() + rows_[i].value_at, rows_[i].value_bytes}; }
+
+  void Clear() {
+    text_.clear();
+    rows_.clear();
+  }
+  void Add(ByteView key, ByteView value) {
+    size_t at = AddText(key);
+    AddRow(at, key.size(), AddText(value), value.size());
+  }
+  // Text in which keys and values stand, where it begins, and then each row by its places.
+  size_t AddText(ByteView text) {
+    size_t at = text_.size();
+    Append(text_, text);
+    return at;
+  }
+  void AddRow(size_t key_at, size_t key_bytes, size_t value_at, size_t value_bytes) {
+    rows_.push_back({key_at, value_at, static_cast<uint32_t>(key_bytes), static_cast<uint32_t>(value_bytes)});
+  }
+
+ private:
+  struct Place {
+    size_t key_at, value_at;
+    uint32_t key_bytes, value_bytes;
+  };
+  Bytes text_;
+  std::vector<Place> rows_;
+};
+
 // A pinned view of the store at one index. Limited in count and age: kSnapshotTooOld once it has expired.
 class Snapshot {
  public:
@@ -57,6 +93,14 @@ class Snapshot {
   // Thread-compatible.
   virtual Result<std::vector<Row>> Scan(const TableId& table, ByteView from, ByteView until, bool reverse,
                                         size_t max_rows, size_t max_bytes) = 0;
+  // The same into `page`, after what it holds was cleared; several times faster where rows lie in leaves.
+  virtual Status ScanPage(const TableId& table, ByteView from, ByteView until, bool reverse, size_t max_rows,
+                          size_t max_bytes, RowPage& page) {
+    page.Clear();
+    HF_TRY(std::vector<Row> rows, Scan(table, from, until, reverse, max_rows, max_bytes));
+    for (const Row& row : rows) page.Add(row.key, row.value);
+    return Ok();
+  }
 };
 
 struct WatchEvent {

@@ -63,9 +63,10 @@ class Scan final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     reply_.clear_rows();
     if (!ended_) {
       size_t max_rows = left_ < kRowsPerPiece ? static_cast<size_t>(left_) : kRowsPerPiece;
-      auto rows = snapshot_->Scan(table_, from_, until_, request_.reverse(), max_rows, kReplyBytesTarget);
-      if (!rows) return Finish(Failure(context_, rows.code()));
-      Take(*rows);
+      Status read =
+          snapshot_->ScanPage(table_, from_, until_, request_.reverse(), max_rows, kReplyBytesTarget, page_);
+      if (!read) return Finish(Failure(context_, read.code()));
+      Take();
     }
     if (ended_) snapshot_.reset();  // the pin, as soon as may be
     if (ended_ && reply_.rows().empty() && !first_) return Finish(grpc::Status::OK);
@@ -74,19 +75,20 @@ class Scan final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     StartWrite(&bytes_);
   }
 
-  void Take(std::vector<Row>& rows) {
-    for (Row& row : rows) {
+  void Take() {
+    for (size_t i = 0; i < page_.size(); ++i) {
       v1::Row* to = reply_.add_rows();
-      to->set_key(row.key.data(), row.key.size());
-      to->set_value(row.value.data(), row.value.size());
+      to->set_key(page_.key(i).data(), page_.key(i).size());
+      to->set_value(page_.value(i).data(), page_.value(i).size());
     }
-    left_ -= rows.size();
-    ended_ = rows.empty() || left_ == 0;
-    if (rows.empty()) return;
+    left_ -= page_.size();
+    ended_ = page_.empty() || left_ == 0;
+    if (page_.empty()) return;
+    ByteView last = page_.key(page_.size() - 1);
     if (request_.reverse()) {
-      until_ = std::move(rows.back().key);
+      until_ = ToBytes(last);
     } else {
-      from_ = std::move(rows.back().key);
+      from_ = ToBytes(last);
       from_.push_back(0);  // the next possible key
     }
   }
@@ -96,6 +98,7 @@ class Scan final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   const v1::ScanRequest request_;
   const gpr_timespec deadline_;  // of waiting for the snapshot
   Place waits_;                  // for the snapshot's index
+  RowPage page_;
   v1::ScanReply reply_;
   grpc::ByteBuffer bytes_;  // of the reply, gRPC's until it is written
   TableId table_;

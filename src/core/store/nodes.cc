@@ -5,7 +5,7 @@
 namespace holdfast::store {
 
 Result<tree::NodePtr> LoadNode(seam::Storage& storage, const TreeVersion& version, const tree::NodeRef& ref,
-                               bool rehash) {
+                               bool rehash, OpenerLender* openers) {
   const tree::Hint& at = ref.hint;
   auto it = version.manifest.segments.find(at.segment);
   if (it == version.manifest.segments.end()) return Code::kTampered;
@@ -19,11 +19,31 @@ Result<tree::NodePtr> LoadNode(seam::Storage& storage, const TreeVersion& versio
   auto sealed = storage.GetRange(name, at.offset, at.length);
   if (!sealed) return sealed.code() == Code::kNotFound ? Error(Code::kMissing) : sealed.error();
   if (sealed->size() != at.length) return Code::kTampered;
-  seal::ObjectHeader header{seal::ObjectKind::kSegment, segment.epoch, segment.salt, segment.h};
-  seal::SegmentOpener opener(keys->second, header, version.manifest.store, name, segment.table);
-  HF_TRY(seal::OpenedNode node, opener.Open(ref.address, at.offset, sealed->parse()));
+  std::unique_ptr<seal::SegmentOpener> opener;
+  if (openers != nullptr) opener = openers->Take(segment.id);
+  if (opener == nullptr) {
+    seal::ObjectHeader header{seal::ObjectKind::kSegment, segment.epoch, segment.salt, segment.h};
+    opener = std::make_unique<seal::SegmentOpener>(keys->second, header, version.manifest.store, name,
+                                                   segment.table);
+  }
+  auto opened = opener->Open(ref.address, at.offset, sealed->parse());
+  if (openers != nullptr) openers->Give(segment.id, std::move(opener));
+  HF_TRY(seal::OpenedNode node, std::move(opened));
   if (rehash && seal::NodeAddress(keys->second, node.canonical()) != ref.address) return Code::kTampered;
   return tree::Node::Decode(node.canonical(), node.tail());
+}
+
+std::unique_ptr<seal::SegmentOpener> Openers::Take(const SegmentId& segment) {
+  auto it = idle_.find(segment);
+  if (it == idle_.end()) return nullptr;
+  std::unique_ptr<seal::SegmentOpener> opener = std::move(it->second);
+  idle_.erase(it);
+  return opener;
+}
+
+void Openers::Give(const SegmentId& segment, std::unique_ptr<seal::SegmentOpener> opener) {
+  if (idle_.size() >= kMax) idle_.erase(idle_.begin());  // ids begin with the save: the oldest
+  idle_.emplace(segment, std::move(opener));
 }
 
 namespace {

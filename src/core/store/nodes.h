@@ -4,6 +4,8 @@
 
 #include <array>
 #include <functional>
+#include <map>
+#include <memory>
 #include <vector>
 
 #include "base/limits.h"
@@ -16,8 +18,29 @@ namespace holdfast::store {
 //   errors  kMissing    its segment is not there;  kTampered  the reference leads outside its segment
 //           kAuthFailed swapped or changed;  kMalformed;  and of the storage
 // With `rehash` also proves the address from the canonical bytes (verify): kTampered.
+// `openers` may be null.
 Result<tree::NodePtr> LoadNode(seam::Storage& storage, const TreeVersion& version, const tree::NodeRef& ref,
-                               bool rehash = false);
+                               bool rehash = false, class OpenerLender* openers = nullptr);
+
+// Openers of segments that were read lately: making one costs as much as opening a node. They hold keys.
+class OpenerLender {
+ public:
+  virtual ~OpenerLender() = default;
+  // Null: make one, and give it later.
+  virtual std::unique_ptr<seal::SegmentOpener> Take(const SegmentId& segment) = 0;
+  virtual void Give(const SegmentId& segment, std::unique_ptr<seal::SegmentOpener> opener) = 0;
+};
+
+// A bounded number of them. Not thread-safe.
+class Openers : public OpenerLender {
+ public:
+  static constexpr size_t kMax = 512;  // about 1 KiB each
+  std::unique_ptr<seal::SegmentOpener> Take(const SegmentId& segment) override;
+  void Give(const SegmentId& segment, std::unique_ptr<seal::SegmentOpener> opener) override;
+
+ private:
+  std::multimap<SegmentId, std::unique_ptr<seal::SegmentOpener>> idle_;
+};
 
 // Decoded nodes by place (segment, offset): a node that was moved is another entry, with the hints it has
 // there. Not thread-safe. What was not found since the hand last passed goes first (CLOCK); memory_bytes(),
@@ -31,6 +54,7 @@ class NodeCache {
   tree::NodePtr Find(const tree::Hint& hint);
   bool Insert(const tree::Hint& hint, tree::NodePtr node);  // false: there is one already
   void Clear();
+  OpenerLender& openers() { return openers_; }
   size_t memory_bytes() const { return bytes_ + table_.capacity() * sizeof(Entry); }
 
  private:
@@ -47,6 +71,7 @@ class NodeCache {
   size_t count_ = 0, hand_ = 0;
   size_t bytes_ = 0, bytes_max_;
   Removed removed_;
+  Openers openers_;
 };
 
 // A NodeSource that can also fetch what it lacks.
@@ -58,7 +83,7 @@ class NodeAccess : public tree::NodeSource {
 // Over one version and a cache of its own or shared by the caller. Not thread-safe.
 // Whatever the cache's bound, the last nodes fetched are found: an operation that needs a path from root to
 // chunk at once would otherwise chase its own nodes out of a small cache for ever.
-template <typename Cache>  // NodeCache, or what has its Find and Insert and may be shared
+template <typename Cache>  // NodeCache, or what has its Find, Insert and openers and may be shared
 class CachedNodes : public NodeAccess {
  public:
   CachedNodes(seam::Storage& storage, VersionPtr version, Cache& cache)
@@ -71,7 +96,7 @@ class CachedNodes : public NodeAccess {
     return nullptr;
   }
   Status Fetch(const tree::NodeRef& ref) override {
-    HF_TRY(tree::NodePtr node, LoadNode(storage_, *version_, ref));
+    HF_TRY(tree::NodePtr node, LoadNode(storage_, *version_, ref, false, &cache_.openers()));
     cache_.Insert(ref.hint, node);
     last_[next_++ % last_.size()] = {ref.hint, std::move(node)};
     return Ok();

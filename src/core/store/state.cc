@@ -115,6 +115,15 @@ const Table* State::FindTable(std::string_view name) const {
   return it == by_name_.end() ? nullptr : &tables_.at(it->second);
 }
 
+uint64_t State::dirty_bytes_worth_saving() const {
+  uint64_t leaves = 0;
+  for (const auto& [id, table] : base_->manifest.root.tables) {
+    leaves += table.root.rows * 3 / (2 * std::max<uint64_t>(1, table.descriptor.leaf_rows_max));  // 2/3 full
+  }
+  uint64_t row_bytes = active_->rows() == 0 ? 0 : active_->memory_bytes() / active_->rows();
+  return std::clamp<uint64_t>(leaves * row_bytes, limits::kOverlayBytesFoldMin, limits::kOverlayBytesFold);
+}
+
 uint64_t State::dirty_bytes() const {
   return active_->memory_bytes() + (frozen_ != nullptr ? frozen_->memory_bytes() : 0);
 }

@@ -77,7 +77,7 @@ Step<std::optional<Cursor::Row>> Cursor::Next(NodeSource& source) {
   }
   Level& leaf = path_.back();
   size_t i = leaf.at++;
-  return Answer(Row{leaf.node, leaf.node->key(i), leaf.node->value(i)});
+  return Answer(Row{leaf.node, leaf.node->key(i), leaf.node->value(i), i});
 }
 
 Step<std::optional<Cursor::Row>> Cursor::Prev(NodeSource& source) {
@@ -91,7 +91,7 @@ Step<std::optional<Cursor::Row>> Cursor::Prev(NodeSource& source) {
   }
   Level& leaf = path_.back();
   size_t i = --leaf.at;
-  return Answer(Row{leaf.node, leaf.node->key(i), leaf.node->value(i)});
+  return Answer(Row{leaf.node, leaf.node->key(i), leaf.node->value(i), i});
 }
 
 }  // namespace holdfast::tree

@@ -1,5 +1,7 @@
 #include "core/tree/merge.h"
 
+#include <algorithm>
+
 namespace holdfast::tree {
 
 MergedCursor::MergedCursor(const TableId& table, const Root& root,
@@ -82,6 +84,26 @@ Step<std::optional<MergedCursor::Row>> MergedCursor::Move(bool forward, NodeSour
     place_ = forward ? Place::kBehind : Place::kBefore;
     if (!erased) return std::optional<Row>(std::move(row));
   }
+}
+
+Step<MergedCursor::Run> MergedCursor::NextRun(NodeSource& source) {
+  Step<bool> ready = travel_ == Travel::kForward ? true : Turn(true, source);
+  if (ready.done()) ready = FillTree(source);
+  if (ready.needs()) return Need{ready.need()};
+  if (ready.failed()) return ready.error();
+  if (!tree_head_ || tree_head_->leaf->type() != NodeType::kLeaf) return Run{};
+  Run run{tree_head_->leaf, tree_head_->at, tree_head_->leaf->count()};
+  for (const auto& head : heads_) {
+    if (head) run.to = std::min(run.to, run.leaf->LowerBound(head->key));
+  }
+  if (run.to <= run.from) return Run{};
+  tree_.SkipInLeaf(run.to);
+  tree_filled_ = false;
+  tree_head_.reset();
+  ByteView last = run.leaf->key(run.to - 1);
+  key_.assign(last.begin(), last.end());
+  place_ = Place::kBehind;
+  return run;
 }
 
 }  // namespace holdfast::tree

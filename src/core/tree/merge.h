@@ -19,6 +19,12 @@ class MergedCursor {
     Bytes bytes;
   };
 
+  // Rows [from, to) of one leaf of the B-tree, as they lie there; none: from == to.
+  struct Run {
+    NodePtr leaf;
+    size_t from = 0, to = 0;
+  };
+
   // Stands before the first row. The overlays outlive it; at most the two that exist at a time are meant.
   // REQUIRES: the tree holds changes up to some sequence at or below `at_sequence`.
   MergedCursor(const TableId& table, const Root& root, const std::vector<const Overlay*>& newest_first,
@@ -30,6 +36,9 @@ class MergedCursor {
   // A Need or a failure leaves the position as it was: call again.
   Step<std::optional<Row>> Next(NodeSource& source) { return Move(true, source); }
   Step<std::optional<Row>> Prev(NodeSource& source) { return Move(false, source); }
+  // The rows behind the position up to the end of their leaf, where no overlay has anything to say, and moves
+  // over them. None: ask Next. Cost: one step for all of them.
+  Step<Run> NextRun(NodeSource& source);
 
  private:
   enum class Place : uint8_t { kBefore, kBehind, kEnd };  // of key_

@@ -206,6 +206,14 @@ StoredValue Node::value(size_t i) const {
   return v;
 }
 
+std::optional<ByteView> Node::inline_value(size_t i) const {
+  HF_CHECK((p_.type == NodeType::kLeaf || p_.type == NodeType::kPatriciaLeaf) && i < p_.count);
+  const Slot& s = p_.slot()[i];
+  const uint8_t* p = p_.text() + s.at + s.key_bytes;
+  if (*p != kInlineForm) return std::nullopt;
+  return ByteView(p + 3, LoadLittle<uint16_t>(p + 1));
+}
+
 NodeRef Node::child(size_t i) const {
   HF_CHECK(i < p_.count);
   if (p_.type == NodeType::kChunkList) return Reference(kHeadBytes + i * kAddress, LogIndex(0), i);

@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/ids.h"
@@ -66,6 +67,8 @@ class Node {
   size_t count() const { return p_.count; }  // rows, children or chunks
   ByteView key(size_t i) const;              // leaf: key; inner: separator; Patricia's inner: nothing
   StoredValue value(size_t i) const;         // leaf, of either layout
+  // The same where it lies in the leaf; nothing: it is a blob.
+  std::optional<ByteView> inline_value(size_t i) const;
   NodeRef child(size_t i) const;  // inner, chunk list (birth 0 there: its chunks were born with it)
   uint64_t rows(size_t i) const;  // inner: rows below child i
   ByteView chunk() const;         // chunk

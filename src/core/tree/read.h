@@ -47,7 +47,10 @@ class Cursor {
     NodePtr leaf;  // keeps key and value alive
     ByteView key;
     StoredValue value;
+    size_t at = 0;  // in the leaf
   };
+  // After Next gave a row of this leaf: moves before its row `at`, or behind its last.
+  void SkipInLeaf(size_t at) { path_.back().at = at; }
   Step<std::optional<Row>> Next(NodeSource& source);  // the row after the position, and moves behind it
   Step<std::optional<Row>> Prev(NodeSource& source);  // the row before the position, and moves before it
 

@@ -39,7 +39,8 @@ class ConfigReader {
         {"Server", {"Address", "Port"}},
         {"AdministratorServer", {"Port"}},
         {"Metrics", {"Address", "Port"}},
-        {"Service", {"DataStore", "TemporaryPath", "StateSavePeriod", "AnchorFile", "CacheBytes"}},
+        {"Service",
+         {"DataStore", "TemporaryPath", "StateSavePeriod", "AnchorFile", "CacheBytes", "MemoryBytes"}},
         {"Log", {"Level"}}};
     YAML::Node root = YAML::Load(std::string(yaml));
     if (!root.IsMap()) return Bad("not a map of sections");
@@ -63,6 +64,12 @@ class ConfigReader {
     }
     if (config_.store_url.empty()) return Bad("'Service.DataStore' is missing");
     if (config_.temporary_path.empty()) return Bad("'Service.TemporaryPath' is missing");
+    if (memory_bytes_ != 0) {
+      if (cache_given_) return Bad("'Service.CacheBytes' and 'Service.MemoryBytes' are both given");
+      // The core has half as much for changes as for nodes, and no more than it has by itself.
+      config_.cache_bytes = std::max(
+          memory_bytes_ / 3 * 2, memory_bytes_ - std::min<uint64_t>(memory_bytes_, limits::kOverlayBytesMax));
+    }
     return std::move(config_);
   }
 
@@ -94,7 +101,15 @@ class ConfigReader {
       config_.save_period_ms = *ms;
       return Ok();
     }
-    if (key == "Service.CacheBytes") return TakeNumber(key, value, UINT64_MAX, &config_.cache_bytes);
+    if (key == "Service.CacheBytes") {
+      cache_given_ = true;
+      return TakeNumber(key, value, UINT64_MAX, &config_.cache_bytes);
+    }
+    if (key == "Service.MemoryBytes") {
+      HF_TRY_VOID(TakeNumber(key, value, UINT64_MAX, &memory_bytes_));
+      if (memory_bytes_ < limits::kMemoryBytesMin) return Bad("'" + key + "' is below 134217728");
+      return Ok();
+    }
     static const std::set<std::string> kLevels = {"trace", "debug", "info", "warn", "error", "off"};
     if (!kLevels.contains(value)) return Bad("'" + key + "' is not one of trace debug info warn error off");
     config_.log_level = value;
@@ -132,6 +147,8 @@ class ConfigReader {
 
   const std::string& directory_;
   std::string* why_;
+  uint64_t memory_bytes_ = 0;
+  bool cache_given_ = false;
   ServerConfig config_;
 };
 
