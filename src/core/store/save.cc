@@ -300,18 +300,21 @@ Result<std::vector<uint32_t>> DeleteCondemned(seam::Storage& storage, const Tree
   return deleted;
 }
 
-Result<size_t> DeletePending(seam::Storage& storage, SaveNumber newest) {
+Result<std::vector<seam::ObjectInfo>> PendingSegments(seam::Storage& storage, SaveNumber newest) {
   HF_TRY(std::vector<seam::ObjectInfo> objects, seam::ListAll(storage, kSegmentsPrefix));
-  size_t n = 0;
-  for (const seam::ObjectInfo& o : objects) {
+  std::erase_if(objects, [&](const seam::ObjectInfo& o) {
     auto hex = ParseHex(std::string_view(o.name).substr(kSegmentsPrefix.size()));
-    if (!hex || hex->size() != 16) continue;  // alien: verify names it
+    if (!hex || hex->size() != 16) return true;  // alien: verify names it
     SegmentId id = SegmentId::From(*hex);
-    if (SegmentName(id) != o.name || SegmentSave(id) <= newest) continue;
-    HF_TRY_VOID(storage.Delete(o.name));
-    ++n;
-  }
-  return n;
+    return SegmentName(id) != o.name || SegmentSave(id) <= newest;
+  });
+  return objects;
+}
+
+Result<size_t> DeletePending(seam::Storage& storage, SaveNumber newest) {
+  HF_TRY(std::vector<seam::ObjectInfo> pending, PendingSegments(storage, newest));
+  for (const seam::ObjectInfo& o : pending) HF_TRY_VOID(storage.Delete(o.name));
+  return pending.size();
 }
 
 Status WriteAnchor(seam::Storage* anchor, const Secrets& secrets, const journal::LogPosition& at,

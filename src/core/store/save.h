@@ -67,7 +67,9 @@ Result<VersionPtr> RunSave(const SaveInput& input);
 Result<std::vector<uint32_t>> DeleteCondemned(seam::Storage& storage, const TreeVersion& version,
                                               SaveNumber older_slot, const std::vector<VersionPtr>& pinned);
 
-// Deletes segments of saves above `newest`: a crash in mid-save left them (E). Returns how many.
+// Segments of saves above `newest`: a crash in mid-save left them (E).
+Result<std::vector<seam::ObjectInfo>> PendingSegments(seam::Storage& storage, SaveNumber newest);
+// Deletes them. Returns how many.
 Result<size_t> DeletePending(seam::Storage& storage, SaveNumber newest);
 
 // Encodes and writes the anchor for a point of the log (F1, F2). No-op without an anchor store.

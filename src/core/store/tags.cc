@@ -304,10 +304,8 @@ Result<GarbageReport> InspectGarbage(seam::Storage& storage, ByteView passphrase
   HF_TRY_VOID(r.Open(storage, passphrase));
   const Manifest& m = r.reading.slots.manifest();
   GarbageReport report = ReportGarbage(m, r.state->tags(), {});
-  HF_TRY(std::vector<seam::ObjectInfo> objects, seam::ListAll(storage, kSegmentsPrefix));
-  for (const seam::ObjectInfo& o : objects) {
-    auto hex = ParseHex(std::string_view(o.name).substr(kSegmentsPrefix.size()));
-    if (!hex || hex->size() != 16 || SegmentSave(SegmentId::From(*hex)) <= m.save) continue;
+  HF_TRY(std::vector<seam::ObjectInfo> pending, PendingSegments(storage, m.save));
+  for (const seam::ObjectInfo& o : pending) {
     ++report.pending_segments;
     report.pending_bytes += o.size_bytes;
   }
