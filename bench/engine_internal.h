@@ -46,9 +46,12 @@ class Latencies {
 struct Usage {
   uint64_t nanoseconds = 0;  // of the clock
   double cpu_seconds = 0;
-  uint64_t device_bytes = 0;  // sent to storage; the file system's own journal is not in it
+  uint64_t written_bytes = 0;  // to the file system: pages made dirty, and what went past the page cache
   static Usage Now();
 };
+// Written so far to the disk that keeps `directory`, by everybody, the file system's journal included. 0: not
+// told.
+uint64_t DiskBytes(const std::string& directory);
 // Waits until the process has used no processor and written nothing for a while, and says when that began.
 Usage AwaitQuiet();
 

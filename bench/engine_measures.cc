@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <fstream>
+#include <limits>
 #include <string>
 
 #include "bench/engine_internal.h"
@@ -16,8 +17,9 @@ constexpr int kQuietPeriods = 4;
 constexpr double kQuietCpuSeconds = 0.001;            // of a period: what timers of idle engines use
 constexpr uint64_t kQuietWaitMilliseconds = 600'000;  // no debt takes longer; then something is wrong
 
-// Written pages, without those that were thrown away before they reached the device.
-uint64_t DeviceBytes() {
+// Written pages, without those that were thrown away before they reached the device. A page counts as large
+// as the kernel keeps it, maybe 64 KiB for a change of 4.
+uint64_t WrittenBytes() {
   std::ifstream in("/proc/self/io");
   uint64_t written = 0, cancelled = 0;
   std::string name;
@@ -34,7 +36,22 @@ double Quantile(std::vector<double>& sorted, double q) {
 
 }  // namespace
 
-Usage Usage::Now() { return {Nanoseconds(), OwnCpuSeconds(), DeviceBytes()}; }
+Usage Usage::Now() { return {Nanoseconds(), OwnCpuSeconds(), WrittenBytes()}; }
+
+uint64_t DiskBytes(const std::string& directory) {
+  std::ifstream mounts("/proc/self/mountinfo");
+  std::string disk, skip, numbers, point;
+  for (size_t longest = 0; mounts >> skip >> skip >> numbers >> skip >> point;) {
+    bool holds = directory.starts_with(point) && point.size() >= longest;
+    if (holds) disk = numbers, longest = point.size();
+    mounts.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  }
+  std::ifstream stat("/sys/dev/block/" + disk + "/stat");
+  uint64_t field = 0;
+  constexpr int kSectorsWritten = 7;
+  for (int i = 0; i < kSectorsWritten; ++i) stat >> field;
+  return stat ? field * 512 : 0;
+}
 
 Usage AwaitQuiet() {
   Usage since = Usage::Now(), last = since;
@@ -45,7 +62,7 @@ Usage AwaitQuiet() {
     SleepMilliseconds(kQuietMilliseconds);
     Usage now = Usage::Now();
     bool idle =
-        now.cpu_seconds - last.cpu_seconds < kQuietCpuSeconds && now.device_bytes == last.device_bytes;
+        now.cpu_seconds - last.cpu_seconds < kQuietCpuSeconds && now.written_bytes == last.written_bytes;
     quiet = idle ? quiet + 1 : 0;
     if (!idle) since = now;
     last = now;

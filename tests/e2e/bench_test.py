@@ -128,7 +128,7 @@ class BenchEngine(BenchCase):
                     self.assertGreaterEqual(line["max_us"][system], line["p99_us"][system], line)
         batches = lines[1]
         for system in ENGINES | {"ours"}:
-            self.assertGreater(batches["device_bytes_per_put"][system], 100, "less than what was put")
+            self.assertGreater(batches["written_bytes_per_put"][system], 100, "less than what was put")
             self.assertLessEqual(batches["per_s_debt_paid"][system], batches["per_s_to_last_answer"][system] * 1.001)
         self.nothing_left()
 
