@@ -47,6 +47,13 @@ TEST_F(Kv, WhatWasPutIsRead) {
   EXPECT_GE(value->index, written->index);
 }
 
+TEST_F(Kv, WhatHasNoProofIsRefusedByItsCode) {
+  EXPECT_EQ(CodeIn(client->Prove("t", "key")), Code::kNoProof);
+  EXPECT_EQ(CodeIn(client->Prove("nowhere", "key")), Code::kNoTable);
+  EXPECT_EQ(CodeIn(client->Prove("t", "")), Code::kKeySize);
+  EXPECT_EQ(CodeIn(client->Prove("t", std::string(limits::kKeyBytesMax + 1, 'k'))), Code::kKeySize);
+}
+
 TEST_F(Kv, AbsentIsAnAnswerAndNotAnError) {
   auto value = client->Get("t", "nothing");
   ASSERT_TRUE(value.has_value());

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "core/runtime/core.h"
+#include "core/tree/proof.h"
 #include "host/kv/memory.h"
 #include "seam/metrics.h"
 
@@ -162,6 +163,50 @@ TEST(Engine, EndsTheOldestSnapshotsWhenTheyAloneKeepTooMuch) {
   }
   EXPECT_EQ(snapshots.front()->Get(t, AsBytes("k0")).code(), Code::kSnapshotTooOld);
   EXPECT_TRUE(snapshots.back()->Get(t, AsBytes("k0")).has_value());
+}
+
+TEST(Engine, AProofIsOfASaveThatHasTheWrite) {
+  Rig rig;
+  rig.Open();
+  tree::Descriptor d;
+  d.name = "p";
+  d.layout = tree::Layout::kPatricia;
+  d.inner_children_max = tree::kPatriciaChildrenMax;
+  ASSERT_TRUE(rig.Wait([&](session::WriteDone done) { rig.engine->CreateTable(d, std::move(done)); })
+                  .status.has_value());
+  TableId p = rig.engine->FindTable("p").value(), plain = rig.Create("plain");
+  auto prove = [&](std::string_view key) {
+    auto file = rig.engine->Prove(p, AsBytes(key), {}, 5000);
+    EXPECT_TRUE(file.has_value()) << CodeName(file.code());
+    tree::Proof proof = tree::Proof::Decode(file.value()).value();
+    EXPECT_TRUE(proof.Check().has_value());
+    for (const session::TableInfo& t : rig.engine->ListTables()) {
+      if (t.id == p) {
+        EXPECT_EQ(t.public_root, proof.root);
+        EXPECT_EQ(t.saved, proof.index);
+      }
+    }
+    return proof;
+  };
+  auto value = [](const tree::Proof& proof) {
+    const auto* row = std::get_if<tree::Proof::Included>(&proof.end);
+    return row == nullptr ? std::string("absent") : ToText(row->value);
+  };
+  EXPECT_EQ(value(prove("k")), "absent");  // the table itself is newer than the last save
+  for (int i = 0; i < 100; ++i) rig.Put(p, "k" + std::to_string(i), "v" + std::to_string(i));
+  EXPECT_EQ(value(prove("k50")), "v50");
+  SaveNumber save = rig.engine->Status_().save;
+  EXPECT_EQ(value(prove("k51")), "v51");
+  EXPECT_EQ(value(prove("nothing")), "absent");
+  EXPECT_EQ(rig.engine->Status_().save, save) << "nothing was written since";
+  session::WriteReply written = rig.Put(p, "k50", "w");
+  tree::Proof proof = prove("k50");
+  EXPECT_EQ(value(proof), "w");
+  EXPECT_GE(proof.index, written.index);
+  EXPECT_EQ(rig.engine->Prove(plain, AsBytes("k"), {}, 5000).code(), Code::kNoProof);
+  EXPECT_EQ(rig.engine->Prove(p, AsBytes("k"), LogIndex(1u << 30), 1).code(), Code::kDeadline);
+  rig.Wait([&](session::WriteDone done) { rig.engine->DropTable("p", std::move(done)); });
+  EXPECT_EQ(rig.engine->Prove(p, AsBytes("k50"), {}, 5000).code(), Code::kNoTable);
 }
 
 uint64_t Value(seam::Metric m) { return seam::Metrics().Get(m); }

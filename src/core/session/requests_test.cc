@@ -90,5 +90,24 @@ TEST(Requests, APrefixLongerThanAKeyAndOrdersOutOfBoundsAreRefused) {
   EXPECT_EQ(DescriptorOf(create).code(), Code::kInvalidArgument);
 }
 
+TEST(Requests, APatriciaTableHasItsOwnOrdersAndNoLayoutIsMadeUp) {
+  v1::CreateTableRequest create;
+  create.set_table("t");
+  create.set_layout(v1::LAYOUT_PATRICIA);
+  tree::Descriptor d = DescriptorOf(create).value();
+  EXPECT_EQ(d.layout, tree::Layout::kPatricia);
+  EXPECT_TRUE(tree::Descriptor::Decode(d.Encode()).has_value());
+  create.set_leaf_rows_max(tree::kPatriciaLeafRowsMax);
+  EXPECT_TRUE(DescriptorOf(create).has_value());
+  create.set_leaf_rows_max(tree::kPatriciaLeafRowsMax + 1);
+  EXPECT_EQ(DescriptorOf(create).code(), Code::kInvalidArgument);
+  create.set_leaf_rows_max(0);
+  create.set_inner_children_max(64);
+  EXPECT_EQ(DescriptorOf(create).code(), Code::kInvalidArgument);
+  create.set_inner_children_max(0);
+  create.set_layout(static_cast<v1::Layout>(2));
+  EXPECT_EQ(DescriptorOf(create).code(), Code::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace holdfast::session
