@@ -406,6 +406,65 @@ def anchor_file():
     return f
 
 
+# ---- 8: logical root, manifest ---------------------------------------------------------------------------------
+NOW = 0xFFFF
+
+
+def counted(items):
+    return struct.pack("<I", len(items)) + b"".join(items)
+
+
+def root_table(table, name, root=None):
+    """root: (address, birth, rows)"""
+    address, birth, rows = root or (bytes(33), 0, 0)
+    return table + struct.pack("<I", 1) + blob16(table_descriptor(name)) + address + struct.pack("<QQ", birth, rows)
+
+
+def logical_root(store, index, term, chain, parent, tables, tags):
+    """tags: (name, index, term, chain, tables), ascending by name"""
+    out = b"HFROOT02" + struct.pack("<I", 1) + store + struct.pack("<QQ", index, term) + chain + parent + bytes(32)
+    out += counted(tables)
+    return out + counted([blob16(n) + struct.pack("<QQ", i, t) + c + counted(shown) for n, i, t, c, shown in tags])
+
+
+def manifest(store, member, save, root, hints, frame, next_segment, owed, garbage, segments):
+    """segments: (number, id, table, epoch, salt, h, sha256, size, born, condemned, blobs, [(first, last, bytes)])"""
+    out = struct.pack("<I", 2) + store + member + struct.pack("<Q", save) + blob32(root)
+    out += b"".join(struct.pack("<III", *h) for h in hints)
+    out += struct.pack("<Q", frame[0]) + frame[1] + struct.pack("<IBQ", next_segment, owed, garbage)
+    return out + counted([struct.pack("<I", n) + i + t + struct.pack("<I", e) + salt + h + sha
+                          + struct.pack("<QQQB", size, born, condemned, blobs)
+                          + counted([struct.pack("<HHI", *span) for span in spans])
+                          for n, i, t, e, salt, h, sha, size, born, condemned, blobs, spans in segments])
+
+
+def manifest_file():
+    f = File("manifest.txt", "A logical root with two tags, and the manifest of a member. docs/format.md 8")
+    heads, other = bytes(15) + b"\1", bytes(range(0xB0, 0xC0))
+    def address(name):
+        return b"\1" + salt_of("address of " + name)
+    def tables(people):
+        return [root_table(heads, b"", (address("heads " + people), 40, 3)),
+                root_table(TABLE, b"people", (address(people), 30, 2)), root_table(other, b"empty")]
+    tags = [(b"after", 40, 2, salt_of("chain 40"), tables("old people")[:2]),
+            (b"before", 30, 1, salt_of("chain 30"), tables("oldest people")[1:])]
+    root = logical_root(STORE, 50, 3, salt_of("chain 50"), salt_of("parent"), tables("people"), tags)
+    root_key = kdf(MASTER, "holdfast root", STORE)
+    hints = [(3, 80, 112), (3, 192, 256), (0, 0, 0), (2, 80, 112), (2, 192, 256), (1, 80, 256), (0, 0, 0)]
+    def segment(number, table, condemned, blobs, spans):
+        name = f"segment {number}"
+        return (number, struct.pack(">Q", number) + bytes(range(8)), table, 1, salt_of(name), salt_of("h of " + name),
+                salt_of("sha of " + name), 4096, number, condemned, blobs, spans)
+    text = manifest(STORE, OTHER_STORE, 7, root, hints, (99, salt_of("frame")), 9, 2, 1000, [
+        segment(1, TABLE, 0, 1, [(0, 0, 100), (0, 1, 200), (0, NOW, 300), (1, 1, 400), (1, NOW, 500), (NOW, NOW, 600)]),
+        segment(2, heads, 7, 0, []), segment(3, heads, 0, 0, [(NOW, NOW, 112)])])
+    f.block("root", store=STORE, index=50, term=3, chain=salt_of("chain 50"), parent=salt_of("parent"), key=root_key,
+            text=root, digest=hmac(root_key, root), people=TABLE, people_address=address("people"),
+            before_people_address=address("oldest people"), before_chain=salt_of("chain 30"))
+    f.block("manifest", member=OTHER_STORE, save=7, frame=99, frame_digest=salt_of("frame"), text=text)
+    return f
+
+
 # ---- docs/format.md 11: the worked example ----------------------------------------------------------------------
 BEGIN = "<!-- begin: written by tests/vectors/make.py -->\n"
 END = "<!-- end -->\n"
@@ -499,7 +558,7 @@ def main():
     prove_argon2id()
     changed = []
     outputs = {f.path: f.text for f in (hash_file(), argon_file(), keys_file(), object_file(), unlockers_file(),
-                                        keyring_file(), segment_file(), anchor_file())}
+                                        keyring_file(), segment_file(), manifest_file(), anchor_file())}
     outputs[FORMAT] = format_with_example(open(FORMAT).read())
     for path, text in outputs.items():
         old = open(path).read() if os.path.exists(path) else ""

@@ -33,13 +33,12 @@ constexpr uint64_t kThoroughShare = 32;  // one part of garbage in so many may s
 
 CleaningPlan PlanCleaning(const Manifest& manifest, const Placement& placement, bool thorough) {
   CleaningPlan plan;
-  uint64_t size = 0, needed = 0;
+  uint64_t needed = 0;
   size_t count = 0;
   std::vector<Candidate> candidates;
   for (const auto& [number, s] : manifest.segments) {
     Candidate c{&s, s.live_bytes()};
     if (s.condemned != SaveNumber() || c.needed == 0) continue;
-    size += s.size;
     needed += c.needed;
     plan.garbage_bytes += c.garbage();
     ++count;

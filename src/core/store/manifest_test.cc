@@ -4,6 +4,7 @@
 
 #include "core/store/slots.h"
 #include "crypto/random.h"
+#include "vector_file.h"
 
 namespace holdfast::store {
 namespace {
@@ -66,6 +67,41 @@ TEST(Manifest, DecodesToWhatWasEncodedAndNothingElseDecodes) {
   for (size_t n = 0; n < text.size(); ++n) EXPECT_FALSE(Manifest::Decode(ByteView(text).first(n))) << n;
   text.push_back(0);
   EXPECT_FALSE(Manifest::Decode(text));
+}
+
+// Written from docs/format.md by a program that shares no code with ours.
+TEST(Manifest, RootTagsAndSpansAreThoseOfTheVectors) {
+  std::vector<vectors::Block> blocks = vectors::Load("manifest.txt");
+  ASSERT_EQ(blocks.size(), 2u);
+  const vectors::Block &r = blocks[0], &v = blocks[1];
+  auto root = LogicalRoot::Decode(r.Hex("text"));
+  ASSERT_TRUE(root) << CodeName(root.code());
+  EXPECT_EQ(root->Encode(), r.Hex("text"));
+  EXPECT_EQ(ToBytes(root->ComputeDigest(r.Key("key"))), r.Hex("digest"));
+  EXPECT_EQ(root->position.index, LogIndex(r.Number("index")));
+  EXPECT_EQ(root->tables.size(), 3u);
+  ASSERT_EQ(root->tags.size(), 2u);
+  const Tag &before = root->tags.at("before"), &after = root->tags.at("after");
+  EXPECT_EQ(before.position.index, LogIndex(30));
+  EXPECT_EQ(after.position.index, LogIndex(40));
+  EXPECT_EQ(ToBytes(before.position.chain), r.Hex("before_chain"));
+  TableId people = r.Id<TableId>("people");
+  EXPECT_EQ(ToBytes(before.tables.at(people).root.ref.address), r.Hex("before_people_address"));
+  EXPECT_EQ(root->Line().all(), (std::vector<LogIndex>{LogIndex(30), LogIndex(40)}));
+
+  auto m = Manifest::Decode(v.Hex("text"));
+  ASSERT_TRUE(m) << CodeName(m.code());
+  EXPECT_EQ(m->Encode(), v.Hex("text"));
+  EXPECT_EQ(m->save, SaveNumber(v.Number("save")));
+  EXPECT_EQ(m->cleanings_owed, 2);
+  EXPECT_EQ(m->root.tags.at("before").tables.at(people).root.ref.hint, (tree::Hint{1, 80, 256}));
+  EXPECT_EQ(m->root.tags.at("after").tables.at(people).root.ref.hint, (tree::Hint{2, 192, 256}));
+  const Segment& s = m->segments.at(1);
+  EXPECT_TRUE(s.blobs);
+  EXPECT_EQ(s.spans.items()[1], (Span{LogIndex(30), LogIndex(40), 200}));
+  EXPECT_EQ(s.spans.live(), 300u + 500u + 600u);
+  EXPECT_EQ(s.live_bytes(), 2100u);
+  EXPECT_TRUE(m->segments.at(2).spans.empty());
 }
 
 TEST(Manifest, OneFromBeforeThereWereTagsIsRefusedByItsVersion) {
