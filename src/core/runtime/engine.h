@@ -161,7 +161,7 @@ class Engine : public session::Backend {
   Status ScanView(const store::View& view, const TableId& table, ByteView from, ByteView until, bool reverse,
                   size_t max_rows, size_t max_bytes, session::RowPage& page);
   Result<std::optional<Bytes>> GetFrom(const store::View& view, const TableId& table, ByteView key);
-  std::optional<std::optional<Bytes>> GetLinked(const TableId& table, ByteView key);
+  std::optional<std::optional<Bytes>> GetLinked(const TableId& table, ByteView key, bool fetch);
   Status SaveAndWait();
   Result<store::VersionPtr> ProvableVersion(const TableId& table, ByteView key);
   Result<std::unique_ptr<session::Snapshot>> PinView(store::View view);

@@ -14,6 +14,7 @@ using sync::MutexLock;
 using sync::ReaderLock;
 
 constexpr uint64_t kSaveWaitMs = 600'000;
+constexpr size_t kFetchesMax = 8;  // of one get, by its short way: a cache that is far too small ends it
 
 session::WriteReply Refused(Code code) { return {code, {}, {}, kernel::Wait::kNone, 0}; }
 
@@ -106,26 +107,36 @@ Result<std::optional<Bytes>> Engine::GetFrom(const store::View& view, const Tabl
   return store::TreeGet(view, table, key, nodes);
 }
 
-// What memory knows: overlays, and nodes that are linked.
-std::optional<std::optional<Bytes>> Engine::GetLinked(const TableId& table, ByteView key) {
+// What memory knows: overlays, and nodes that are linked. What it lacks is fetched if `fetch`.
+std::optional<std::optional<Bytes>> Engine::GetLinked(const TableId& table, ByteView key, bool fetch) {
   using Answer = std::optional<Bytes>;
   tree::Root root;
-  {
-    ReaderLock lock(state_lock_);
-    if (auto hit = state_->OverlayGet(table, key)) {
-      return hit->erased ? Answer() : Answer(ToBytes(hit->value));
-    }
-    root = state_->RootOf(table);
-  }
-  // The version may be replaced meanwhile; its nodes are found by their places, which no other node gets.
+  store::VersionPtr version;
   Bytes value;
-  switch (nodes_.Get(root, key, value)) {
-    case SharedNodes::Answer::kFound:
-      return Answer(std::move(value));
-    case SharedNodes::Answer::kAbsent:
-      return Answer();
-    case SharedNodes::Answer::kAskOtherwise:
-      break;
+  tree::NodeRef missing;
+  for (size_t tries = 0; tries < kFetchesMax; ++tries) {
+    {
+      // The version may be replaced meanwhile; its nodes are found by their places, which no other node gets.
+      // To read what is missing, it must be held.
+      ReaderLock lock(state_lock_);
+      if (auto hit = state_->OverlayGet(table, key)) {
+        return hit->erased ? Answer() : Answer(ToBytes(hit->value));
+      }
+      root = state_->RootOf(table);
+      if (tries > 0) version = state_->CurrentView().base;
+    }
+    switch (nodes_.Get(root, key, value, missing)) {
+      case SharedNodes::Answer::kFound:
+        return Answer(std::move(value));
+      case SharedNodes::Answer::kAbsent:
+        return Answer();
+      case SharedNodes::Answer::kMissing:
+        if (!fetch) return std::nullopt;
+        if (version != nullptr && !ReaderNodes(storage_, version, nodes_).Fetch(missing)) return std::nullopt;
+        break;
+      case SharedNodes::Answer::kAskOtherwise:
+        return std::nullopt;
+    }
   }
   return std::nullopt;
 }
@@ -133,7 +144,7 @@ std::optional<std::optional<Bytes>> Engine::GetLinked(const TableId& table, Byte
 Result<std::optional<Bytes>> Engine::Get(const TableId& table, ByteView key, LogIndex at_least,
                                          uint64_t timeout_ms) {
   HF_TRY_VOID(WaitApplied(at_least, timeout_ms));
-  if (auto answer = GetLinked(table, key)) return std::move(*answer);
+  if (auto answer = GetLinked(table, key, true)) return std::move(*answer);
   return GetFrom(CurrentView(), table, key);
 }
 
@@ -156,7 +167,7 @@ std::optional<Result<std::optional<Bytes>>> Engine::GetNow(const TableId& table,
                                                            LogIndex at_least) {
   using Answer = Result<std::optional<Bytes>>;
   if (applied_now_.load(std::memory_order_acquire) < at_least.value) return std::nullopt;
-  if (auto answer = GetLinked(table, key)) return Answer(std::move(*answer));
+  if (auto answer = GetLinked(table, key, false)) return Answer(std::move(*answer));
   store::View view = CurrentView();
   {
     ReaderLock lock(state_lock_);

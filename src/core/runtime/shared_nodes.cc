@@ -81,21 +81,30 @@ const Node* SharedNodes::Child(const Node& parent, size_t i) {
   return child.get();
 }
 
-SharedNodes::Answer SharedNodes::Get(const tree::Root& root, ByteView key, Bytes& value) {
+SharedNodes::Answer SharedNodes::Get(const tree::Root& root, ByteView key, Bytes& value,
+                                     tree::NodeRef& missing) {
   if (root.empty) return Answer::kAbsent;
   Epochs::Guard guard(epochs_);
   if (!guard) return Answer::kAskOtherwise;
   tree::NodePtr top = Find(root.ref.hint);
   const Node* node = top.get();
-  while (node != nullptr && node->type() == NodeType::kInner) {
-    const Node* child = Child(*node, node->ChildFor(key));
-    if (child == nullptr) return Answer::kAskOtherwise;
+  if (node == nullptr) {
+    missing = root.ref;
+    return Answer::kMissing;
+  }
+  while (node->type() == NodeType::kInner) {
+    size_t place = node->ChildFor(key);
+    const Node* child = Child(*node, place);
+    if (child == nullptr) {
+      missing = node->child(place);
+      return Answer::kMissing;
+    }
     child->Prefetch();
     child->Touch();
     if (child->level() + 1 != node->level()) return Answer::kAskOtherwise;
     node = child;
   }
-  if (node == nullptr || node->type() != NodeType::kLeaf) return Answer::kAskOtherwise;
+  if (node->type() != NodeType::kLeaf) return Answer::kAskOtherwise;
   size_t i = node->LowerBound(key);
   if (i == node->count() || !Equal(node->key(i), key)) return Answer::kAbsent;
   tree::StoredValue found = node->value(i);

@@ -27,10 +27,10 @@ class SharedNodes {
   size_t memory_bytes();
   size_t bytes_max() const { return bytes_max_; }
 
-  enum class Answer : uint8_t { kFound, kAbsent, kAskOtherwise };
-  // The inline value of a key of a B-tree whose nodes are all in memory. For everything else (a node that
-  // must be read, a blob, another layout, a forged tree): kAskOtherwise.
-  Answer Get(const tree::Root& root, ByteView key, Bytes& value);
+  enum class Answer : uint8_t { kFound, kAbsent, kMissing, kAskOtherwise };
+  // The inline value of a key of a B-tree whose nodes are all in memory. kMissing: `missing` is not, fetch it
+  // and ask again. For everything else (a blob, another layout, a forged tree): kAskOtherwise.
+  Answer Get(const tree::Root& root, ByteView key, Bytes& value, tree::NodeRef& missing);
 
  private:
   static constexpr size_t kShards = 16;

@@ -116,13 +116,14 @@ Result<UntrustedBytes> DirStorage::GetRange(std::string_view name, uint64_t offs
     HF_TRY(Fd fd, OpenObject(root_.get(), name));
     return ReadRange(fd.get(), offset, length);
   }
-  HF_TRY(std::shared_ptr<Fd> fd, Reader(name));
-  return ReadRange(fd->get(), offset, length);
+  uint64_t size = 0;
+  HF_TRY(std::shared_ptr<Fd> fd, Reader(name, &size));
+  return ReadRange(fd->get(), offset, length, size);
 }
 
 // Small reads come by the hundred thousand from few files: those stay open. A file that was removed or
 // replaced past us has no name any more, and is not read.
-Result<std::shared_ptr<Fd>> DirStorage::Reader(std::string_view name) {
+Result<std::shared_ptr<Fd>> DirStorage::Reader(std::string_view name, uint64_t* size) {
   std::shared_ptr<Fd> reader;
   {
     std::lock_guard state(state_mutex_);
@@ -130,8 +131,12 @@ Result<std::shared_ptr<Fd>> DirStorage::Reader(std::string_view name) {
     if (it != readers_.end()) reader = it->second;
   }
   struct stat st {};
-  if (reader != nullptr && ::fstat(reader->get(), &st) == 0 && st.st_nlink > 0) return reader;
+  if (reader != nullptr && ::fstat(reader->get(), &st) == 0 && st.st_nlink > 0) {
+    *size = static_cast<uint64_t>(st.st_size);
+    return reader;
+  }
   HF_TRY(Fd fd, OpenObject(root_.get(), name));
+  HF_TRY(*size, FileSize(fd.get()));
   reader = std::make_shared<Fd>(std::move(fd));
   std::lock_guard state(state_mutex_);
   if (readers_.size() >= kReadersMax)

@@ -81,7 +81,8 @@ class DirStorage : public seam::Storage {
   Result<std::shared_ptr<Appendable>> FindAppendable(std::string_view name);
   std::shared_ptr<Appendable> Remember(std::string_view name, std::shared_ptr<Appendable> appendable);
   void Forget(std::string_view name);
-  Result<std::shared_ptr<Fd>> Reader(std::string_view name);  // kNotFound. REQUIRES: the stripe
+  Result<std::shared_ptr<Fd>> Reader(std::string_view name,
+                                     uint64_t* size);  // kNotFound. REQUIRES: the stripe
   Status Grow(Appendable& appendable, uint64_t to);
 
   std::shared_mutex& Stripe(std::string_view name) {

@@ -107,6 +107,10 @@ Result<uint64_t> FileSize(int fd) {
 
 Result<UntrustedBytes> ReadRange(int fd, uint64_t offset, uint64_t length) {
   HF_TRY(uint64_t size, FileSize(fd));
+  return ReadRange(fd, offset, length, size);
+}
+
+Result<UntrustedBytes> ReadRange(int fd, uint64_t offset, uint64_t length, uint64_t size) {
   if (offset >= size) return UntrustedBytes();
   length = std::min(length, size - offset);
   if (length > seam::kGetBytesMax) return Code::kTooLarge;
