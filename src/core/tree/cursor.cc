@@ -1,4 +1,4 @@
-#include "core/tree/patricia_node.h"
+#include "core/tree/patricia_read.h"
 #include "core/tree/read.h"
 
 namespace holdfast::tree {
@@ -54,6 +54,8 @@ Step<bool> Cursor::Turn(bool forward, NodeSource& source) {
     if (turn.node->type() == NodeType::kInner) level = static_cast<uint8_t>(turn.node->level() - 1);
     if (auto stop = Descend(path, ref, level, forward ? Place::kStart : Place::kEnd, {}, source))
       return *stop;
+    if (!level && !patricia::FitsBelow(*path[up].node, path[up].at, *path[up + 1].node))
+      return Code::kMalformed;
     path_ = std::move(path);
     return true;
   }

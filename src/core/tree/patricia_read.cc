@@ -16,7 +16,7 @@ Step<std::optional<Found>> Lookup(NodePtr root, ByteView key, NodeSource& source
     NodeRef ref = node->child(at);
     NodePtr below = source.Find(ref);
     if (below == nullptr) return Need{ref};
-    if (!Fits(*below, node->rows(at), static_cast<uint16_t>(inner.digit() + 1))) return Code::kMalformed;
+    if (!FitsBelow(*node, at, *below)) return Code::kMalformed;
     node = std::move(below);
   }
   size_t i = node->LowerBound(key);
@@ -45,8 +45,7 @@ std::optional<Step<bool>> Cursor::DescendPatricia(Path& path, NodePtr node, Plac
     NodeRef ref = node->child(at);
     NodePtr below = source.Find(ref);
     if (below == nullptr) return Step<bool>(Need{ref});
-    if (!patricia::Fits(*below, node->rows(at), static_cast<uint16_t>(inner.digit() + 1)))
-      return Step<bool>(Code::kMalformed);
+    if (!patricia::FitsBelow(*node, at, *below)) return Step<bool>(Code::kMalformed);
     path.push_back({std::move(node), at});
     node = std::move(below);
   }

@@ -11,6 +11,10 @@ namespace holdfast::tree::patricia {
 // rows. Digits ascend, so no path goes in a circle.
 bool Fits(const Node& node, uint64_t rows, uint16_t above);
 
+inline bool FitsBelow(const Node& inner, size_t i, const Node& child) {
+  return Fits(child, inner.rows(i), static_cast<uint16_t>(Inner(inner).digit() + 1));
+}
+
 // As tree::Lookup, from the root's node on. Cost: one Find per node.
 Step<std::optional<Found>> Lookup(NodePtr root, ByteView key, NodeSource& source);
 

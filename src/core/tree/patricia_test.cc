@@ -408,14 +408,25 @@ TEST(PatriciaRead, AForgedPathIsRefusedAndEnds) {
   ASSERT_EQ(table.Load(rows), holdfast::Code{});
   NodePtr root = table.nodes.Find(table.root.ref);
   // The root below itself.
-  std::vector<Child> children;
-  for (size_t i = 0; i < root->count(); ++i) {
-    NodeRef ref = i == 0 ? table.root.ref : root->child(i);
-    children.push_back({i == 0 ? Parting{0} : Inner(*root).code(i), ref,
-                        i == 0 ? root->total_rows() : root->rows(i), Inner(*root).digest(i)});
+  auto forge = [&](size_t place) {
+    std::vector<Child> children;
+    for (size_t i = 0; i < root->count(); ++i) {
+      NodeRef ref = i == place ? table.root.ref : root->child(i);
+      children.push_back({i == 0 ? Parting{0} : Inner(*root).code(i), ref,
+                          i == place ? root->total_rows() : root->rows(i), Inner(*root).digest(i)});
+    }
+    table.nodes.Forge(table.root.ref.hint.segment, table.root.ref.address,
+                      EncodeInner(Inner(*root).digit(), Inner(*root).prefix(), children));
+  };
+  forge(root->count() - 1);  // where a cursor comes by turning
+  Cursor turning(table.root);
+  for (size_t i = 0;; ++i) {
+    ASSERT_LE(i, rows.size());
+    auto row = turning.Next(table.nodes);
+    if (row.failed()) break;
+    ASSERT_TRUE(row.done() && row.value());
   }
-  table.nodes.Forge(table.root.ref.hint.segment, table.root.ref.address,
-                    EncodeInner(Inner(*root).digit(), Inner(*root).prefix(), children));
+  forge(0);
   auto found = Lookup(table.root, AsBytes(rows.begin()->first), table.nodes);
   EXPECT_TRUE(found.failed());
   Cursor cursor(table.root);
