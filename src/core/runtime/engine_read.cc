@@ -1,0 +1,366 @@
+// What sessions read: values, snapshots and their pages, watches.
+#include <chrono>
+#include <set>
+
+#include "core/runtime/engine.h"
+#include "core/store/tags.h"
+
+namespace holdfast::runtime {
+namespace {
+
+using sync::MutexLock;
+using sync::ReaderLock;
+
+constexpr size_t kFetchesMax = 8;  // of one get, by its short way: a cache that is far too small ends it
+
+uint64_t SteadyMs() {
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
+                                   std::chrono::steady_clock::now().time_since_epoch())
+                                   .count());
+}
+
+}  // namespace
+
+// A view that can end before its owner lets go of it.
+struct Engine::Pin {
+  Pin(store::View v, uint64_t now_ms) : since_ms(now_ms), view(std::move(v)) {}
+  const uint64_t since_ms;
+  sync::Mutex mutex{sync::LockName::kState};
+  std::optional<store::View> view HF_GUARDED_BY(mutex);
+};
+
+class Engine::PinnedSnapshot : public session::Snapshot {
+ public:
+  PinnedSnapshot(Engine& engine, std::shared_ptr<Pin> pin, LogIndex index)
+      : engine_(engine), pin_(std::move(pin)), index_(index) {}
+  ~PinnedSnapshot() override {
+    MutexLock lock(engine_.pins_mutex_);
+    engine_.pins_.remove(pin_);
+  }
+  LogIndex index() const override { return index_; }
+  Result<TableId> FindTable(std::string_view name) override {
+    HF_TRY(store::View view, View());
+    if (view.tag == nullptr) return Code::kNoTable;
+    return store::FindTableIn(view.tag->tables, name);
+  }
+  Result<std::optional<Bytes>> Get(const TableId& table, ByteView key) override {
+    HF_TRY(store::View view, View());
+    return engine_.GetFrom(view, table, key);
+  }
+  Result<std::vector<session::Row>> Scan(const TableId& table, ByteView from, ByteView until, bool reverse,
+                                         size_t max_rows, size_t max_bytes) override {
+    HF_TRY(store::View view, View());
+    session::RowPage page;
+    HF_TRY_VOID(engine_.ScanView(view, table, from, until, reverse, max_rows, max_bytes, page));
+    std::vector<session::Row> rows;
+    rows.reserve(page.size());
+    for (size_t i = 0; i < page.size(); ++i) rows.push_back({ToBytes(page.key(i)), ToBytes(page.value(i))});
+    return rows;
+  }
+  Status ScanPage(const TableId& table, ByteView from, ByteView until, bool reverse, size_t max_rows,
+                  size_t max_bytes, session::RowPage& page) override {
+    HF_TRY(store::View view, View());
+    return engine_.ScanView(view, table, from, until, reverse, max_rows, max_bytes, page);
+  }
+
+ private:
+  Result<store::View> View() {
+    MutexLock lock(pin_->mutex);
+    if (!pin_->view) return Code::kSnapshotTooOld;
+    return *pin_->view;
+  }
+  Engine& engine_;
+  std::shared_ptr<Pin> pin_;
+  LogIndex index_;
+};
+
+Status Engine::WaitApplied(LogIndex at_least, uint64_t timeout_ms) {
+  if (applied_now_.load(std::memory_order_acquire) >= at_least.value) return Ok();
+  auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(std::min<uint64_t>(timeout_ms, 3'600'000));
+  MutexLock lock(applied_mutex_);
+  bool in_time = true;
+  while (applied_ < at_least && !stopping_ && fatal_ == 0 && in_time) {
+    in_time = applied_wake_.WaitUntil(applied_mutex_, deadline);
+  }
+  if (applied_ >= at_least) return Ok();
+  if (fatal_ != 0) return static_cast<Code>(fatal_.load());
+  return stopping_ ? Code::kStopping : Code::kDeadline;
+}
+
+Result<std::optional<Bytes>> Engine::GetFrom(const store::View& view, const TableId& table, ByteView key) {
+  {
+    ReaderLock lock(state_lock_);
+    if (auto hit = view.OverlayGet(table, key)) {
+      if (hit->erased) return std::optional<Bytes>();
+      return std::optional<Bytes>(ToBytes(hit->value));
+    }
+  }
+  ReaderNodes nodes(storage_, view.base, nodes_);
+  return store::TreeGet(view, table, key, nodes);
+}
+
+// What memory knows: overlays, and nodes that are linked. What it lacks is fetched if `fetch`.
+std::optional<std::optional<Bytes>> Engine::GetLinked(const TableId& table, ByteView key, bool fetch) {
+  using Answer = std::optional<Bytes>;
+  tree::Root root;
+  store::VersionPtr version;
+  Bytes value;
+  tree::NodeRef missing;
+  for (size_t tries = 0; tries < kFetchesMax; ++tries) {
+    {
+      // The version may be replaced meanwhile; its nodes are found by their places, which no other node gets.
+      // To read what is missing, it must be held.
+      ReaderLock lock(state_lock_);
+      if (auto hit = state_->OverlayGet(table, key)) {
+        return hit->erased ? Answer() : Answer(ToBytes(hit->value));
+      }
+      root = state_->RootOf(table);
+      if (tries > 0) version = state_->CurrentView().base;
+    }
+    switch (nodes_.Get(root, key, value, missing)) {
+      case SharedNodes::Answer::kFound:
+        return Answer(std::move(value));
+      case SharedNodes::Answer::kAbsent:
+        return Answer();
+      case SharedNodes::Answer::kMissing:
+        if (!fetch) return std::nullopt;
+        if (version != nullptr && !ReaderNodes(storage_, version, nodes_).Fetch(missing)) return std::nullopt;
+        break;
+      case SharedNodes::Answer::kAskOtherwise:
+        return std::nullopt;
+    }
+  }
+  return std::nullopt;
+}
+
+Result<std::optional<Bytes>> Engine::Get(const TableId& table, ByteView key, LogIndex at_least,
+                                         uint64_t timeout_ms) {
+  HF_TRY_VOID(WaitApplied(at_least, timeout_ms));
+  if (auto answer = GetLinked(table, key, true)) return std::move(*answer);
+  return GetFrom(CurrentView(), table, key);
+}
+
+namespace {
+
+// Nodes that are in memory, and no others.
+class NodesInMemory : public ReaderNodes {
+ public:
+  using ReaderNodes::ReaderNodes;
+  Status Fetch(const tree::NodeRef&) override {
+    missed = true;
+    return Code::kCancelled;
+  }
+  bool missed = false;
+};
+
+}  // namespace
+
+std::optional<Result<std::optional<Bytes>>> Engine::GetNow(const TableId& table, ByteView key,
+                                                           LogIndex at_least) {
+  using Answer = Result<std::optional<Bytes>>;
+  if (applied_now_.load(std::memory_order_acquire) < at_least.value) return std::nullopt;
+  if (auto answer = GetLinked(table, key, false)) return Answer(std::move(*answer));
+  store::View view = CurrentView();
+  {
+    ReaderLock lock(state_lock_);
+    if (auto hit = view.OverlayGet(table, key)) {
+      return Answer(hit->erased ? std::optional<Bytes>() : std::optional<Bytes>(ToBytes(hit->value)));
+    }
+  }
+  NodesInMemory nodes(storage_, view.base, nodes_);
+  Answer answer = store::TreeGet(view, table, key, nodes);
+  if (nodes.missed) return std::nullopt;
+  return answer;
+}
+
+namespace {
+
+// Rows of one leaf that are no blobs: one copy.
+void AddInline(const tree::Node& leaf, size_t from, size_t to, session::RowPage& page) {
+  if (from == to) return;
+  const uint8_t* begin = leaf.key(from).data();
+  ByteView last = *leaf.inline_value(to - 1);
+  size_t at = page.AddText({begin, static_cast<size_t>(last.data() + last.size() - begin)});
+  for (size_t i = from; i < to; ++i) {
+    ByteView key = leaf.key(i), value = *leaf.inline_value(i);
+    page.AddRow(at + static_cast<size_t>(key.data() - begin), key.size(),
+                at + static_cast<size_t>(value.data() - begin), value.size());
+  }
+}
+
+// One page of a scan. The overlays are read under the shared lock, one step at a time; nodes and blobs are
+// fetched outside it.
+class PageScan {
+ public:
+  PageScan(sync::SharedMutex& state_lock, ReaderNodes& nodes, tree::MergedCursor cursor, size_t max_rows,
+           size_t max_bytes, session::RowPage& page)
+      : lock_(state_lock),
+        nodes_(nodes),
+        cursor_(std::move(cursor)),
+        max_rows_(max_rows),
+        max_bytes_(max_bytes),
+        page_(page) {}
+
+  Status Forward(ByteView from, ByteView until) {
+    cursor_.SeekTo(from);
+    while (!Full()) {
+      LetOthersIn();
+      auto run = cursor_.NextRun(nodes_);
+      if (run.needs() || run.failed()) {
+        HF_TRY_VOID(Fetch(run));
+      } else if (run.value().from < run.value().to) {
+        HF_TRY(bool more, AddRun(run.value(), until));
+        if (!more) return Ok();
+      } else {
+        HF_TRY(bool more, AddRow(cursor_.Next(nodes_),
+                                 [&](ByteView key) { return until.empty() || Compare(key, until) < 0; }));
+        if (!more) return Ok();
+      }
+    }
+    return Ok();
+  }
+
+  Status Backward(ByteView from, ByteView until) {
+    if (until.empty()) {
+      cursor_.SeekToEnd();
+    } else {
+      cursor_.SeekTo(until);
+    }
+    while (!Full()) {
+      LetOthersIn();
+      HF_TRY(bool more, AddRow(cursor_.Prev(nodes_), [&](ByteView key) { return Compare(key, from) >= 0; }));
+      if (!more) return Ok();
+    }
+    return Ok();
+  }
+
+ private:
+  static constexpr size_t kRowsPerLock = 1024;
+
+  bool Full() const { return page_.size() >= max_rows_ || page_.bytes() >= max_bytes_; }
+  void LetOthersIn() {  // the applier, above all
+    if (page_.size() - rows_then_ < kRowsPerLock) return;
+    rows_then_ = page_.size();
+    lock_.Unlock();
+    lock_.Lock();
+  }
+  template <typename Step>
+  Status Fetch(const Step& step) {
+    if (step.failed()) return step.error();
+    lock_.Unlock();
+    Status fetched = nodes_.Fetch(step.need());
+    lock_.Lock();
+    return fetched;
+  }
+  Status AddBlob(ByteView key, const tree::StoredValue& value) {
+    tree::BlobReader reader(value);
+    lock_.Unlock();
+    auto bytes = store::Drive(nodes_, [&] { return reader.Run(nodes_); });
+    lock_.Lock();
+    if (!bytes) return bytes.error();
+    page_.Add(key, *bytes);
+    return Ok();
+  }
+  // False: the end of the range.
+  Result<bool> AddRun(const tree::MergedCursor::Run& run, ByteView until) {
+    const tree::Node& leaf = *run.leaf;
+    size_t end = until.empty() ? run.to : std::min(run.to, leaf.LowerBound(until));
+    bool more = end == run.to;
+    end = std::min(end, run.from + (max_rows_ - page_.size()));
+    for (size_t i = run.from; i < end && !Full(); ++i) {
+      size_t blob = i;
+      while (blob < end && leaf.inline_value(blob)) ++blob;
+      AddInline(leaf, i, blob, page_);
+      i = blob;
+      if (i < end) HF_TRY_VOID(AddBlob(leaf.key(i), leaf.value(i)));
+    }
+    return more;
+  }
+  template <typename InRange>
+  Result<bool> AddRow(tree::Step<std::optional<tree::MergedCursor::Row>> step, InRange in_range) {
+    if (step.needs() || step.failed()) {
+      HF_TRY_VOID(Fetch(step));
+      return true;
+    }
+    if (!step.value() || !in_range(step.value()->key)) return false;
+    const tree::MergedCursor::Row& row = *step.value();
+    if (row.stored && row.stored->value.is_blob) {
+      HF_TRY_VOID(AddBlob(row.key, row.stored->value));
+    } else {
+      page_.Add(row.key, row.stored ? row.stored->value.inline_bytes : ByteView(row.bytes));
+    }
+    return true;
+  }
+
+  sync::ReaderLock lock_;
+  ReaderNodes& nodes_;
+  tree::MergedCursor cursor_;
+  const size_t max_rows_, max_bytes_;
+  session::RowPage& page_;
+  size_t rows_then_ = 0;
+};
+
+}  // namespace
+
+Status Engine::ScanView(const store::View& view, const TableId& table, ByteView from, ByteView until,
+                        bool reverse, size_t max_rows, size_t max_bytes, session::RowPage& page) {
+  ReaderNodes nodes(storage_, view.base, nodes_);
+  page.Clear();
+  PageScan scan(state_lock_, nodes, view.Scan(table), max_rows, max_bytes, page);
+  return reverse ? scan.Backward(from, until) : scan.Forward(from, until);
+}
+
+Result<std::unique_ptr<session::Snapshot>> Engine::TakeSnapshot(LogIndex at_least, uint64_t timeout_ms) {
+  HF_TRY_VOID(WaitApplied(at_least, timeout_ms));
+  return PinView(CurrentView());
+}
+
+Result<std::unique_ptr<session::Snapshot>> Engine::OpenTag(std::string_view tag) {
+  HF_TRY(store::View view, store::TagView(CurrentView().base, tag));
+  return PinView(std::move(view));
+}
+
+Result<std::unique_ptr<session::Snapshot>> Engine::PinView(store::View view) {
+  LogIndex index = view.at;
+  auto pin = std::make_shared<Pin>(std::move(view), SteadyMs());
+  {
+    MutexLock lock(pins_mutex_);
+    if (pins_.size() >= limits::kPinsMax) return Code::kTooManyPins;
+    pins_.push_back(pin);
+  }
+  return std::unique_ptr<session::Snapshot>(std::make_unique<PinnedSnapshot>(*this, std::move(pin), index));
+}
+
+void Engine::ExpirePins() {
+  uint64_t now = SteadyMs();
+  MutexLock lock(pins_mutex_);
+  for (const std::shared_ptr<Pin>& pin : pins_) {
+    MutexLock pin_lock(pin->mutex);
+    if (now - pin->since_ms > limits::kPinMillisecondsMax) pin->view.reset();
+  }
+}
+
+void Engine::BoundPins() {
+  store::View now = CurrentView();
+  MutexLock lock(pins_mutex_);
+  // Newest first, so that what is over the bound is kept by the oldest alone.
+  std::set<const tree::Overlay*> counted{now.active.get(), now.frozen.get(), nullptr};
+  size_t bytes = 0;
+  for (auto it = pins_.rbegin(); it != pins_.rend(); ++it) {
+    Pin& pin = **it;
+    MutexLock pin_lock(pin.mutex);
+    if (!pin.view) continue;
+    for (const tree::Overlay* o : {pin.view->active.get(), pin.view->frozen.get()}) {
+      if (counted.insert(o).second) bytes += o->memory_bytes();
+    }
+    if (bytes > limits::kPinnedOverlayBytesMax) pin.view.reset();
+  }
+}
+
+Result<std::unique_ptr<session::Watch>> Engine::StartWatch(const TableId& table, Bytes prefix, LogIndex from,
+                                                           std::function<void()> ready) {
+  return watches_.Start(table, std::move(prefix), from, std::move(ready));
+}
+
+}  // namespace holdfast::runtime
