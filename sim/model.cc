@@ -1,5 +1,7 @@
 #include "sim/model.h"
 
+#include <algorithm>
+
 #include "core/kernel/command.h"
 #include "core/store/layout.h"
 #include "core/tree/descriptor.h"
@@ -67,15 +69,32 @@ store::Outcome Model::Apply(const journal::Entry& entry, LogIndex index) {
     case journal::EntryKind::kOpenSession:
       sessions[index.value];
       return {};
+    case journal::EntryKind::kCreateTag: {
+      std::string name = ToText(kernel::DecodeCreateTag(entry.payload)->name);
+      if (!tags.try_emplace(name).second) return {Code::kTagExists, 0};
+      return {};
+    }
+    case journal::EntryKind::kDropTag:
+      if (tags.erase(ToText(kernel::DecodeDropTag(entry.payload)->name)) == 0) return {Code::kNoTag, 0};
+      return {};
+    case journal::EntryKind::kSavePoint:
+      for (auto& [name, tag] : tags) {
+        if (tag.index != LogIndex()) continue;
+        tag.index = index;
+        tag.rows = std::make_shared<const std::map<TableId, Rows>>(tables);
+      }
+      return {};
     default:
       return {};
   }
 }
 
-Result<std::map<TableId, Rows>> ReadTables(const store::State& state, store::NodeAccess& nodes) {
+namespace {
+
+Result<std::map<TableId, Rows>> ReadView(const store::View& view, const store::Tables& tables,
+                                         store::NodeAccess& nodes) {
   std::map<TableId, Rows> all;
-  store::View view = state.CurrentView();
-  for (const auto& [id, table] : state.tables()) {
+  for (const auto& [id, table] : tables) {
     if (store::IsSystemTable(id)) continue;
     Rows& rows = all[id];
     tree::MergedCursor cursor = view.Scan(id);
@@ -87,6 +106,34 @@ Result<std::map<TableId, Rows>> ReadTables(const store::State& state, store::Nod
     }
   }
   return all;
+}
+
+}  // namespace
+
+Result<std::map<TableId, Rows>> ReadTables(const store::State& state, store::NodeAccess& nodes) {
+  return ReadView(state.CurrentView(), state.tables(), nodes);
+}
+
+Result<std::map<std::string, Model::Tag>> ReadTags(const store::State& state, store::NodeAccess& nodes) {
+  std::map<std::string, Model::Tag> tags;
+  store::VersionPtr base = state.CurrentView().base;
+  for (const auto& [name, known] : state.tags()) {
+    Model::Tag& tag = tags[name];
+    tag.index = known.index;
+    auto view = store::TagView(base, name);
+    if (!view || view->at != known.index) continue;  // its save is not done
+    HF_TRY(auto rows, ReadView(*view, view->tag->tables, nodes));
+    tag.rows = std::make_shared<const std::map<TableId, Rows>>(std::move(rows));
+  }
+  return tags;
+}
+
+bool SameTags(const std::map<std::string, Model::Tag>& a, const std::map<std::string, Model::Tag>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+    const Model::Tag &s = x.second, &t = y.second;
+    bool rows = s.rows == nullptr || t.rows == nullptr || *s.rows == *t.rows;
+    return x.first == y.first && s.index == t.index && rows;
+  });
 }
 
 }  // namespace holdfast::sim

@@ -42,6 +42,7 @@ Status World::Open() {
   auto model = std::make_shared<Model>();
   store::VersionNodes nodes(disk_, store_->state->CurrentView().base, cache_);
   HF_TRY(model->tables, ReadTables(*store_->state, nodes));
+  HF_TRY(model->tags, ReadTags(*store_->state, nodes));
   for (const auto& [id, rows] : model->tables)
     model->names[id] = store_->state->tables().at(id).descriptor.name;
   models_[proposed_] = model;
@@ -338,6 +339,11 @@ void World::ClientSends(size_t i) {
   } else if (kind == 7 && model.tables.size() > 2) {
     submit.kind = journal::EntryKind::kDropTable;
     submit.payload = kernel::Encode(kernel::DropTable{RandomTable()});
+  } else if (kind == 9) {
+    bool drop = draw().Below(2) == 0;
+    Bytes name = ToBytes("tag " + std::to_string(draw().Below(5)));
+    submit.kind = drop ? journal::EntryKind::kDropTag : journal::EntryKind::kCreateTag;
+    submit.payload = drop ? kernel::Encode(kernel::DropTag{name}) : kernel::Encode(kernel::CreateTag{name});
   } else if (kind == 8 && !model.sessions.empty()) {
     auto it = model.sessions.begin();
     std::advance(it, static_cast<ptrdiff_t>(draw().Below(model.sessions.size())));

@@ -58,6 +58,9 @@ void ExpectPrefix(const World& world, Machine& m, const std::string& when, bool 
   auto tables = ReadTables(*s.state, nodes);
   ASSERT_TRUE(tables) << when << ": " << CodeName(tables.code());
   ASSERT_TRUE(*tables == model->tables) << when << ": the state is not that of index " << found.value;
+  auto tags = ReadTags(*s.state, nodes);
+  ASSERT_TRUE(tags) << when << ": " << CodeName(tags.code());
+  ASSERT_TRUE(SameTags(*tags, model->tags)) << when << ": the tags are not those of index " << found.value;
   if (!go_on) return;
 
   TableId id = random.NewId<TableId>();
