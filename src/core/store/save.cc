@@ -118,6 +118,7 @@ void KeepTags(const SaveInput& input, Manifest& m) {
     if (!m.root.tags.contains(name)) OweCleaning(m);
   }
   TagLine line = m.root.Line();
+  if (line.all() == input.point.base->manifest.root.Line().all()) return;
   for (auto& [number, s] : m.segments) s.spans.Rename(line, LogIndex());
 }
 
