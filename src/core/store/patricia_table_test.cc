@@ -152,6 +152,63 @@ TEST(PatriciaTable, CleaningMovesItsNodesAndKeepsRootAndBirths) {
   EXPECT_LT(stored, 5 * rows) << "what died is cleaned away";
 }
 
+TEST(PatriciaTable, TheDeepestTableIsSavedCleanedVerifiedAndRead) {
+  // Each key is a prefix of the next, so the way to the last row goes through a node for every byte.
+  PatriciaRig rig;
+  rig.options.placement = {.segment_bytes = 100'000, .garbage_slack_bytes = 0, .segments_slack = 2};
+  ASSERT_NO_FATAL_FAILURE(rig.Begin(PatriciaTable(true, 4)));
+  Rows all;
+  for (size_t n = 1; n <= limits::kKeyBytesMax; ++n) all[std::string(n, 'k')] = std::to_string(n);
+  ASSERT_TRUE(rig.PutRows("t", all));
+  ASSERT_TRUE(rig.Save());
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(rig.PutRows("t", {{std::string(1000 + static_cast<size_t>(i), 'k'), "changed"}}));
+    ASSERT_TRUE(rig.Save());
+  }
+  rig.ExpectClean("saved");
+  ASSERT_TRUE(rig.Close());
+  ASSERT_TRUE(rig.Open());
+  rig.ExpectRows("opened again");
+}
+
+TEST(PatriciaTable, TagsKeepItAndGoInAnyOrder) {
+  PatriciaRig rig;
+  rig.options.placement = {.segment_bytes = 16'384, .garbage_slack_bytes = 0, .segments_slack = 2};
+  ASSERT_NO_FATAL_FAILURE(rig.Begin(PatriciaTable()));
+  crypto::SeededRandom random(3);
+  for (int i = 0; i < 12; ++i) {
+    kernel::Batch batch;
+    for (int k = 0; k < 30; ++k) {
+      std::string key = "k" + std::to_string(random.Below(300));
+      if (random.Below(3) == 0) {
+        batch.operations.push_back(Rig::Del(rig.Table("t"), key));
+      } else {
+        size_t size = random.Below(20) == 0 ? random.Below(150'000) : random.Below(250);
+        batch.operations.push_back(Rig::Put(rig.Table("t"), key, TestValue(random, size)));
+      }
+    }
+    ASSERT_TRUE(rig.Apply(batch));
+    if (i % 2 == 0) {
+      ASSERT_TRUE(rig.CreateTag("tag" + std::to_string(i)));
+    } else {
+      ASSERT_TRUE(rig.Save());
+    }
+    if (i == 7) {
+      ASSERT_TRUE(rig.DropTag("tag4"));
+    }
+    if (i == 9) {
+      ASSERT_TRUE(rig.DropTag("tag0"));
+    }
+    rig.ExpectTags("round " + std::to_string(i));
+    rig.ExpectClean("round " + std::to_string(i));
+  }
+  for (int i : {10, 2, 8, 6}) {
+    ASSERT_TRUE(rig.DropTag("tag" + std::to_string(i)));
+    rig.ExpectClean("dropped " + std::to_string(i));
+  }
+  rig.ExpectRows("in the end");
+}
+
 TEST(PatriciaTable, VerifySeesAPublicDigestThatIsNotThatOfItsRows) {
   PatriciaRig rig;
   ASSERT_NO_FATAL_FAILURE(rig.Begin(PatriciaTable()));
