@@ -117,6 +117,9 @@ class Proofs(rig.TestCase):
         first = self.root_now()
         self.ok(self.d.kv("put", "t", "user:2500", "other"))
         old = self.proof("user:2500", "other")  # saves, since the row is newer than the last save
+        index = json.loads(self.ok(self.check(old)))["index"]
+        late = self.root / "late"
+        self.ok(self.d.kv("get", "t", "user:2500", "--proof", late, "--at-least", str(index)), b"other")
         self.assertEqual(json.loads(self.ok(self.check(old)))["value"], rig.b64(b"other"))
         changed = self.root_now()
         self.assertNotEqual(changed, first)

@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kReadsQueueMax = 4096;
 constexpr size_t kAdminThreads = 2, kAdminQueueMax = 64;
+constexpr size_t kProofThreads = 1, kProofsQueueMax = 256;
 constexpr int kStreamsPerConnectionMax = 128;
 constexpr size_t kRequestMemoryBytes = 512u << 20;  // of all gRPC buffers together; then it stops reading
 // A peer that is silent for so long is asked, and dropped when it does not answer: half-open connections end.
@@ -35,7 +36,7 @@ struct SessionServer::State {
   ServerOptions options;
   Places watches, streams, waits;
   Clients clients;
-  std::unique_ptr<WorkPool> reads, admin;
+  std::unique_ptr<WorkPool> reads, admin, proofs;
   std::unique_ptr<Parking> parking;
   std::unique_ptr<Edge> edge;
   std::unique_ptr<Services> services;
@@ -101,8 +102,9 @@ Status SessionServer::Start() {
       std::make_unique<WorkPool>(sync::ActivityKind::kReads, s_->options.read_threads, kReadsQueueMax);
   s_->parking = std::make_unique<Parking>(s_->backend, *s_->reads);
   s_->admin = std::make_unique<WorkPool>(sync::ActivityKind::kRpc, kAdminThreads, kAdminQueueMax);
-  s_->services.reset(new Services{s_->backend, s_->random, s_->clients, *s_->reads, *s_->admin, s_->edge,
-                                  s_->watches, s_->streams, s_->waits, s_->parking});
+  s_->proofs = std::make_unique<WorkPool>(sync::ActivityKind::kRpc, kProofThreads, kProofsQueueMax);
+  s_->services.reset(new Services{s_->backend, s_->random, s_->clients, *s_->reads, *s_->admin, *s_->proofs,
+                                  s_->edge, s_->watches, s_->streams, s_->waits, s_->parking});
   s_->kv_service = NewKvService(*s_->services);
   s_->admin_service = NewAdminService(*s_->services);
   s_->user_server = s_->Build(s_->kv_service.get(), kMessageBytesMax);
@@ -135,6 +137,7 @@ void SessionServer::Stop(uint64_t grace_ms) {
   // Their calls are over, so nothing submits any more; then the pump, which the services still name.
   s_->parking.reset();
   s_->reads.reset();
+  s_->proofs.reset();
   s_->admin.reset();
   if (s_->edge) s_->edge->Stop();
   s_->user_server.reset();

@@ -24,8 +24,9 @@ struct Services {
   Backend& backend;
   crypto::Random& random;
   Clients& clients;
-  WorkPool& reads;  // Get, Scan, Watch
-  WorkPool& admin;  // Verify and the like, so that a long one keeps no reader waiting
+  WorkPool& reads;   // Get, Scan, Watch
+  WorkPool& admin;   // Verify and the like, so that a long one keeps no reader waiting
+  WorkPool& proofs;  // one at a time, since they may save; and no administrator waits for them
   std::unique_ptr<Edge>& edge;
   Places& watches;
   Places& streams;

@@ -27,6 +27,7 @@ struct Call {
 template <typename Request>
 using WriteCall = Call<Request, v1::WriteReply>;
 using GetCall = Call<v1::GetRequest, v1::GetReply>;
+using ProveCall = Call<v1::ProveRequest, v1::ProveReply>;
 
 // Ends a call that answers with a stream before it has begun.
 class NoStream final : public grpc::ServerWriteReactor<ByteBuffer> {
@@ -112,23 +113,12 @@ class KvService final : public RawKv {
     });
   }
 
-  // May wait for a save: not on the threads of the reads.
   ServerUnaryReactor* Prove(CallbackServerContext* context, const ByteBuffer* in, ByteBuffer* out) override {
     return Begin<v1::ProveRequest, v1::ProveReply>(context, in, out, [this](auto call) {
+      if (call->request.key().empty() || call->request.key().size() > limits::kKeyBytesMax)
+        return call->Fail(Code::kKeySize);
       gpr_timespec deadline = DeadlineOf(*call->context);
-      bool taken = services_.admin.Submit([this, call, deadline] {
-        const v1::ProveRequest& request = call->request;
-        if (request.key().empty() || request.key().size() > limits::kKeyBytesMax)
-          return call->Fail(Code::kKeySize);
-        Backend& backend = services_.backend;
-        Result<TableId> table = backend.FindTable(request.table());
-        if (!table) return call->Fail(table.code());
-        auto proof =
-            backend.Prove(*table, AsBytes(request.key()), LogIndex(request.at_least()), LeftMs(deadline));
-        if (!proof) return call->Fail(proof.code());
-        call->reply.set_proof(proof->data(), proof->size());
-        call->Finish();
-      });
+      bool taken = services_.proofs.Submit([this, call, deadline] { MakeProof(call, deadline, false); });
       if (!taken) call->Fail(Code::kOverloaded);
     });
   }
@@ -180,6 +170,28 @@ class KvService final : public RawKv {
     }
     if (waits) services_.waits.Leave();
     Tell(*call, std::move(read));
+  }
+  // May wait for a save, never for an index: so it has a thread of its own.
+  void MakeProof(const std::shared_ptr<ProveCall>& call, gpr_timespec deadline, bool waits) {
+    const v1::ProveRequest& request = call->request;
+    LogIndex at_least(request.at_least());
+    Result<TableId> table = services_.backend.FindTable(request.table());
+    auto proof = call->context->IsCancelled() ? Result<Bytes>(Code::kCancelled)
+                 : !table                     ? Result<Bytes>(table.error())
+                          : services_.backend.Prove(*table, AsBytes(request.key()), at_least, 0);
+    bool early = !proof && services_.backend.AppliedIndex() < at_least && proof.code() == Code::kDeadline;
+    if (early && LeftMs(deadline) > 0) {
+      if (!waits && !services_.waits.Take()) return call->Fail(services_.waits.code());
+      return services_.parking->Add(
+          at_least, deadline, [call] { return call->context->IsCancelled(); },
+          [this, call, deadline] {
+            services_.proofs.Continue([this, call, deadline] { MakeProof(call, deadline, true); });
+          });
+    }
+    if (waits) services_.waits.Leave();
+    if (!proof) return call->Fail(proof.code());
+    call->reply.set_proof(proof->data(), proof->size());
+    call->Finish();
   }
   static void Tell(GetCall& call, Result<v1::GetReply> read) {
     if (!read) return call.Fail(read.code());
