@@ -19,7 +19,7 @@ struct Placement {
   // very many.
   uint64_t garbage_slack_bytes = limits::kSegmentBytesTarget;
   size_t segments_slack = 256;
-  uint64_t cleaned_bytes_max = 256u << 20;  // moved by one save, parents aside
+  uint64_t cleaned_bytes_max = 128u << 20;  // moved by one save, parents aside
 };
 
 struct CleaningPlan {

@@ -280,9 +280,6 @@ Result<VersionPtr> RunSave(const SaveInput& input) {
   return MakeVersion(std::move(m), keyring, input.secrets);
 }
 
-// 16 GiB of full segments: a tag that held everything goes in steps, and no save waits for it.
-constexpr size_t kDeletesPerSaveMax = 1024;
-
 Result<std::vector<uint32_t>> DeleteCondemned(seam::Storage& storage, const TreeVersion& version,
                                               SaveNumber older_slot, const std::vector<VersionPtr>& pinned) {
   std::vector<uint32_t> deleted;

@@ -61,6 +61,8 @@ struct SaveInput {
 // attempt or the next open.
 Result<VersionPtr> RunSave(const SaveInput& input);
 
+// 16 GiB of full segments: a tag that held everything goes in steps, and no save waits for it.
+inline constexpr size_t kDeletesPerSaveMax = 1024;
 // Segments of `version` that nothing can need any more: condemned before the older slot, and in no version
 // that is still pinned. Deletes them, a bounded number in one call, the oldest first; the caller owes a
 // barrier before it calls them confirmed (D3).

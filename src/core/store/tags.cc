@@ -102,6 +102,12 @@ GarbageReport ReportGarbage(const Manifest& manifest, const State::TagStates& kn
   return r;
 }
 
+size_t SavesToDelete(const Manifest& manifest) {
+  auto condemned = std::count_if(manifest.segments.begin(), manifest.segments.end(),
+                                 [](const auto& s) { return s.second.condemned != SaveNumber(); });
+  return 2 + static_cast<size_t>(condemned) / kDeletesPerSaveMax;
+}
+
 // -- diff
 
 namespace {
@@ -320,8 +326,7 @@ Result<GarbageReport> CollectGarbage(seam::Storage& storage, seam::Storage* anch
   Status done = w.Append({SavePointEntry()});
   for (int i = 0; done && w.manifest().cleanings_owed > 0 && i < kCollectingSavesMax; ++i)
     done = w.Append({SavePointEntry()});
-  // Condemned at one save, deleted after the next, left out of the list by the one after that (D3).
-  for (int i = 0; done && i < 2; ++i) done = w.Append({SavePointEntry()});
+  for (size_t n = SavesToDelete(w.manifest()); done && n > 0; --n) done = w.Append({SavePointEntry()});
   GarbageReport report = ReportGarbage(w.manifest(), w.store->state->tags(), w.store->placement);
   Status closed = w.Close();
   HF_TRY_VOID(std::move(done));

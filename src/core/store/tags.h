@@ -20,6 +20,10 @@ Result<std::vector<TagTable>> TablesOfTag(const Manifest& manifest, std::string_
 GarbageReport ReportGarbage(const Manifest& manifest, const State::TagStates& known,
                             const Placement& placement);
 
+// Saves that it takes, with nothing to clean, until what is condemned is deleted and not listed any more
+// (D3): snapshots aside, which may hold some of it.
+size_t SavesToDelete(const Manifest& manifest);
+
 // As DiffTags. `nodes` reads `version`. Blocking.
 Status DiffVersion(const TreeVersion& version, std::string_view from, std::string_view to,
                    std::string_view table, NodeAccess& nodes, const DiffSink& sink);
