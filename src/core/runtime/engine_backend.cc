@@ -136,8 +136,8 @@ Result<store::GarbageReport> Engine::Garbage(bool collect) {
     do {
       HF_TRY_VOID(SaveAndWait());
     } while (CurrentView().base->manifest.cleanings_owed > 0);
-    // Condemned at one save, deleted after the next, left out of the list by the one after that (D3).
-    for (int i = 0; i < 2; ++i) HF_TRY_VOID(SaveAndWait());
+    for (size_t n = store::SavesToDelete(CurrentView().base->manifest); n > 0; --n)
+      HF_TRY_VOID(SaveAndWait());
   }
   store::VersionPtr base;
   store::State::TagStates known;
