@@ -19,6 +19,7 @@ struct Placement {
   // very many.
   uint64_t garbage_slack_bytes = limits::kSegmentBytesTarget;
   size_t segments_slack = 256;
+  size_t rows_for_workers = 10'000;  // fewer changes of one table are folded faster than threads are started
   uint64_t cleaned_bytes_max = 128u << 20;  // moved by one save, parents aside
 };
 

@@ -10,8 +10,6 @@
 namespace holdfast::store {
 namespace {
 
-// Fewer changes than that are folded faster than threads are started.
-constexpr size_t kRowsForWorkers = 10'000;
 constexpr size_t kPartsPerWorker = 16;  // so that all are busy to the end
 
 // One table's changes into its tree.
@@ -25,7 +23,7 @@ class TableFold {
         keys_(keys),
         deaths_(deaths),
         overlay_(*input.point.changes) {
-    bool many = overlay_.rows(table.id) >= kRowsForWorkers && !table.root.empty &&
+    bool many = overlay_.rows(table.id) >= input.placement.rows_for_workers && !table.root.empty &&
                 table.descriptor.layout == tree::Layout::kBTree;
     size_t workers = many ? input.workers.count() : 1;
     uint32_t first = manifest.next_segment;

@@ -8,6 +8,7 @@
 namespace holdfast::store {
 namespace {
 
+constexpr uint64_t kChangedRowsPerLeaf = 4;  // in a fold: what a leaf costs to rewrite is theirs to share
 constexpr size_t kSessionResultsKept = limits::kStreamOpsOutstandingMax;
 constexpr size_t kRangeDeleteRowsMax = 1'000'000;  // what one command may hold in memory
 
@@ -121,7 +122,8 @@ uint64_t State::dirty_bytes_worth_saving() const {
     leaves += table.root.rows * 3 / (2 * std::max<uint64_t>(1, table.descriptor.leaf_rows_max));  // 2/3 full
   }
   uint64_t row_bytes = active_->rows() == 0 ? 0 : active_->memory_bytes() / active_->rows();
-  return std::clamp<uint64_t>(leaves * row_bytes, limits::kOverlayBytesFoldMin, limits::kOverlayBytesFold);
+  return std::clamp<uint64_t>(kChangedRowsPerLeaf * leaves * row_bytes, limits::kOverlayBytesFoldMin,
+                              limits::kOverlayBytesFold);
 }
 
 uint64_t State::dirty_bytes() const {

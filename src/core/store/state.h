@@ -123,7 +123,7 @@ class State {
   const TagStates& tags() const { return tags_; }
   const seal::Keyring& keyring() const { return keyring_; }
   uint64_t dirty_bytes() const;
-  // Dirty bytes that pay for a save now: a changed row for each leaf that the tables have, within
+  // Dirty bytes that pay for a save now: some changed rows for each leaf that the tables have, within
   // limits::kOverlayBytesFoldMin and kOverlayBytesFold.
   uint64_t dirty_bytes_worth_saving() const;
 

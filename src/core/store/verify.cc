@@ -35,7 +35,7 @@ class VerifyingNodes : public tree::NodeSource {
     return node_ != nullptr && hint_ == ref.hint ? node_ : nullptr;
   }
   Status Load(const tree::NodeRef& ref) {
-    HF_TRY(node_, LoadNode(storage_, version_, ref, /*rehash=*/true));
+    HF_TRY(node_, LoadNode(storage_, version_, ref, /*rehash=*/true, &openers_));
     hint_ = ref.hint;
     return Ok();
   }
@@ -45,6 +45,7 @@ class VerifyingNodes : public tree::NodeSource {
   const TreeVersion& version_;
   tree::NodePtr node_;
   tree::Hint hint_;
+  Openers openers_;
 };
 
 // Needed bytes by segment and span, counted anew.
