@@ -53,8 +53,7 @@ Result<Frame> ParseText(const FrameHeader& header, ByteView text) {
   f.entries.reserve(count);
   for (uint32_t i = 0; i < count && r.ok(); ++i) {
     uint8_t kind = r.U8();
-    if (kind < static_cast<uint8_t>(EntryKind::kOpened) ||
-        kind > static_cast<uint8_t>(kLastEntryKind))
+    if (kind < static_cast<uint8_t>(EntryKind::kOpened) || kind > static_cast<uint8_t>(kLastEntryKind))
       return Code::kMalformed;
     Term term = r.Num<Term>();
     f.entries.push_back({static_cast<EntryKind>(kind), term, ToBytes(r.Blob32(kFrameTextBytesMax))});

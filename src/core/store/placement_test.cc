@@ -146,7 +146,8 @@ TEST(RuleD3, DiskUseStaysBoundedUnderOverwrite) {
     for (const auto& o : all) bytes += o.size_bytes;
     largest = std::max(largest, bytes);
     live = 0;
-    for (const auto& [number, s] : rig.s->state->CurrentView().base->manifest.segments) live += s.live_bytes();
+    for (const auto& [number, s] : rig.s->state->CurrentView().base->manifest.segments)
+      live += s.live_bytes();
     // Twice what is live and the slack, plus what two saves condemned and may not delete yet.
     ASSERT_LE(bytes, 6 * live + (2u << 20)) << "round " << round;
     std::vector<seam::ObjectInfo> journal = seam::ListAll(*rig.disk, "members/").value();
