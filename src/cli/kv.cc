@@ -90,6 +90,7 @@ void AddKv(CLI::App& app, Chosen& chosen) {
   kv->require_subcommand(1);
   AddKvRead(*kv, options, chosen);
   AddKvWrite(*kv, options, chosen);
+  AddKvDump(*kv, options, chosen);
   AddKvLoad(*kv, options, chosen);
   AddKvTable(*kv, options, chosen);
 }

@@ -35,9 +35,10 @@ std::string ValueArgument(const std::string& argument);
 void PrintLine(const std::string& line);
 
 void AddKvRead(CLI::App& kv, const std::shared_ptr<KvOptions>& options,
-               Chosen& chosen);  // get scan dump watch
+               Chosen& chosen);  // get scan watch
 void AddKvWrite(CLI::App& kv, const std::shared_ptr<KvOptions>& options,
                 Chosen& chosen);  // put del cas batch sync
+void AddKvDump(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen& chosen);
 void AddKvLoad(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen& chosen);
 void AddKvTable(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen& chosen);
 

@@ -1,4 +1,4 @@
-// kv get, scan, dump, watch.
+// kv get, scan, watch.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
@@ -83,21 +83,6 @@ int Scan(const KvOptions& options, const ReadArguments& a) {
   return 0;
 }
 
-int Dump(const KvOptions& options, const ReadArguments& a) {
-  auto client = ConnectUser(options);
-  if (!a.table.empty()) return Scan(options, a);
-  // One index for all tables: what is written in between does not tear the picture more than table by table.
-  for (const sdk::Table& table : Take(client->ListTables(), "kv dump")) {
-    (void)Take(client->Scan(table.name, {},
-                            [&](sdk::KeyValue row) {
-                              PrintLine(RowLine(options, &table.name, row));
-                              return true;
-                            }),
-               "kv dump");
-  }
-  return 0;
-}
-
 std::string ChangeLine(const KvOptions& options, const sdk::Change& change) {
   const char* kind = change.kind == sdk::Change::Kind::kPut       ? "put"
                      : change.kind == sdk::Change::Kind::kDeleted ? "del"
@@ -167,11 +152,6 @@ void AddKvRead(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen& 
   scan->add_option("--at-least", a->scan.at_least, "wait until this index is applied");
   scan->add_option("--tag", a->scan.tag, "read what this tag keeps");
   scan->callback(run(Scan));
-
-  CLI::App* dump = AddKvCommand(kv, options, "dump",
-                                "Print a whole table, or all: table, tab, key, tab, value.", "dump colours");
-  dump->add_option("table", a->table);
-  dump->callback(run(Dump));
 
   CLI::App* watch = AddKvCommand(kv, options, "watch",
                                  "Print changes as they become durable: index, put or del, key, value.",

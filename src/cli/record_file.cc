@@ -2,64 +2,21 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <nlohmann/json.hpp>
 
 #include "cli/failure.h"
-#include "cli/text.h"
 
 namespace holdfast::cli {
 namespace {
 
-Result<std::string> JsonField(const nlohmann::json& object, const char* name, std::string* why) {
-  std::string text_name = std::string(name) + "_text";
-  bool plain = object.contains(text_name);
-  if (!plain && !object.contains(name)) {
-    *why = std::string("no \"") + name + "\" and no \"" + text_name + "\"";
-    return Code::kBadInput;
-  }
-  const nlohmann::json& field = plain ? object[text_name] : object[name];
-  if (!field.is_string()) {
-    *why = std::string("\"") + name + "\" is not a string";
-    return Code::kBadInput;
-  }
-  const auto& text = field.get_ref<const std::string&>();
-  if (plain) return text;
-  Result<Bytes> bytes = ParseBase64(text);
-  if (!bytes) {
-    *why = std::string("\"") + name + "\" is not base64 (plain text goes into \"" + text_name + "\")";
-    return Code::kBadInput;
-  }
-  return ToText(*bytes);
+bool IsCsvHeader(std::string_view line) {
+  std::string why;
+  return ParseCsvHeader(line, &why).has_value();
 }
 
 }  // namespace
-
-Result<Record> ParseTsvRecord(std::string_view line, std::string* why) {
-  size_t tab = line.find('\t');
-  if (tab == std::string_view::npos || line.find('\t', tab + 1) != std::string_view::npos) {
-    *why = "not one key, one tab, one value";
-    return Code::kBadInput;
-  }
-  Result<Bytes> key = Unescape(line.substr(0, tab)), value = Unescape(line.substr(tab + 1));
-  if (!key || !value) {
-    *why = "a backslash that is no escape";
-    return Code::kBadInput;
-  }
-  return Record{ToText(*key), ToText(*value)};
-}
-
-Result<Record> ParseJsonRecord(std::string_view line, std::string* why) {
-  nlohmann::json object = nlohmann::json::parse(line, nullptr, false);
-  if (!object.is_object()) {
-    *why = "not a JSON object";
-    return Code::kBadInput;
-  }
-  HF_TRY(std::string key, JsonField(object, "key", why));
-  HF_TRY(std::string value, JsonField(object, "value", why));
-  return Record{std::move(key), std::move(value)};
-}
 
 RecordFile::RecordFile(const std::string& path, Format format) : path_(path), format_(format) {
   if (path == "-") {
@@ -77,45 +34,108 @@ RecordFile::~RecordFile() {
   if (file_ != nullptr && file_ != stdin) (void)std::fclose(file_);
 }
 
+void RecordFile::FailHere(const std::string& why) const {
+  FailWith(Code::kBadInput, path_ + " line " + std::to_string(line_) + ": " + why);
+}
+
 std::optional<uint64_t> RecordFile::CountLines() {
   struct stat s {};
   if (::fstat(::fileno(file_), &s) != 0 || !S_ISREG(s.st_mode)) return std::nullopt;
+  bool csv = format_ == Format::kCsv || (format_ == Format::kGuess && NextLine() && IsCsvHeader(text_));
+  std::rewind(file_);
   std::array<char, 65'536> block{};
   uint64_t lines = 0;
   size_t n = 0;
-  bool at_start = true;  // of a line: empty lines are no records
+  bool blank = true, quoted = false;  // of a line: empty lines are no records
   while ((n = std::fread(block.data(), 1, block.size(), file_)) > 0) {
     for (char c : std::string_view(block.data(), n)) {
-      if (c != '\n' && at_start) ++lines;
-      at_start = c == '\n';
+      if (csv && c == '"') quoted = !quoted;
+      bool end = c == '\n' && !quoted;
+      if (!end && blank && !(csv && c == '\r')) {
+        ++lines;
+        blank = false;
+      }
+      blank = blank || end;
     }
   }
   std::rewind(file_);
-  return lines;
+  offset_ = 0;
+  line_ = next_line_ = 1;
+  return csv && lines > 0 ? lines - 1 : lines;
 }
 
 // By hand: getline would take a line of any length into memory before anybody could refuse it.
 bool RecordFile::ReadLine() {
   text_.clear();
-  int c = ::getc_unlocked(file_);
-  if (c != EOF) ++line_;
-  for (; c != EOF && c != '\n'; c = ::getc_unlocked(file_)) {
+  line_ = next_line_;
+  bool quoted = false;
+  int c = 0;
+  while ((c = ::getc_unlocked(file_)) != EOF) {
+    ++offset_;
+    if (c == '\n') {
+      ++next_line_;
+      if (!quoted) break;
+    }
     if (text_.size() == kLineBytesMax) Fail(path_ + " line " + std::to_string(line_), Code::kTooLarge);
+    if (c == '"' && format_ == Format::kCsv) quoted = !quoted;
     text_.push_back(static_cast<char>(c));
   }
   if (c == EOF && std::ferror(file_) != 0) Fail(path_, Code::kIo);
   return c != EOF || !text_.empty();
 }
 
-std::optional<Record> RecordFile::Next() {
+bool RecordFile::Blank() const {
+  return text_.empty() || (format_ == Format::kCsv && text_.find_first_not_of('\r') == std::string::npos);
+}
+
+bool RecordFile::NextLine() {
   do {
-    if (!ReadLine()) return std::nullopt;
-  } while (text_.empty());
-  if (format_ == Format::kGuess) format_ = text_.starts_with('{') ? Format::kJson : Format::kTsv;
+    if (!ReadLine()) return false;
+  } while (Blank());
+  return true;
+}
+
+void RecordFile::TakeHeader() {
   std::string why;
-  Result<Record> record =
-      format_ == Format::kJson ? ParseJsonRecord(text_, &why) : ParseTsvRecord(text_, &why);
-  if (!record) FailWith(Code::kBadInput, path_ + " line " + std::to_string(line_) + ": " + why);
+  Result<CsvColumns> columns = ParseCsvHeader(text_, &why);
+  if (!columns) FailHere(why);
+  columns_ = *columns;
+}
+
+void RecordFile::Settle() {
+  settled_ = true;
+  if (format_ == Format::kGuess) {
+    if (text_.starts_with('{') && path_.ends_with(".jsonl")) {
+      FailWith(Code::kUsage, "usage: " + path_ + ": --format jsonl if \"key\" is plain text (as kv dump " +
+                                 "--format jsonl writes), --format json if it is base64 (as --json prints)");
+    }
+    format_ = text_.starts_with('{') ? Format::kJson : IsCsvHeader(text_) ? Format::kCsv : Format::kTsv;
+  }
+  if (format_ == Format::kCsv) TakeHeader();
+}
+
+void RecordFile::ContinueAt(uint64_t offset, uint64_t next_line) {
+  if (!settled_ && NextLine()) Settle();
+  if (::fseeko(file_, static_cast<off_t>(offset), SEEK_SET) != 0) Fail(path_, Code::kIo);
+  offset_ = offset;
+  next_line_ = next_line;
+}
+
+std::optional<Record> RecordFile::Next() {
+  if (!NextLine()) return std::nullopt;
+  if (!settled_) {
+    Settle();
+    if (format_ == Format::kCsv && !NextLine()) return std::nullopt;
+  }
+  std::string why;
+  Result<Record> record = format_ == Format::kJson    ? ParseJsonRecord(text_, &why)
+                          : format_ == Format::kJsonl ? ParseJsonlRecord(text_, &why)
+                          : format_ == Format::kCsv   ? ParseCsvRecord(text_, columns_, &why)
+                                                      : ParseTsvRecord(text_, &why);
+  if (!record) FailHere(why);
+  if (record->key.empty() || record->key.size() > limits::kKeyBytesMax)
+    FailHere("keys have 1 to 1,024 bytes");
+  if (record->value.size() > limits::kValueBytesMax) FailHere("values have at most 16 MiB");
   return std::move(record).value();
 }
 

@@ -1,6 +1,7 @@
-// Records for `kv load` and batches for `kv batch`, of any bytes. The first byte chooses: a TSV line, a JSON
-// line, a whole file of records, a batch. What is understood is written out as we write it and understood the
-// same; what is refused says why in one line.
+// Records for `kv load`, batches for `kv batch` and what a broken load or dump leaves, of any bytes. The
+// first byte chooses: a line of one format, a whole file of records (its format guessed, or CSV), a batch, a
+// resume point. What is understood is written out as we write it and understood the same; what is refused
+// says why in one line.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "cli/batch_file.h"
 #include "cli/failure.h"
 #include "cli/record_file.h"
+#include "cli/resume_point.h"
 #include "cli/text.h"
 
 namespace holdfast::cli {
@@ -22,9 +24,25 @@ bool OneLine(const std::string& text) {
 
 bool Same(const Record& a, const Record& b) { return a.key == b.key && a.value == b.value; }
 
-std::string Tsv(const Record& r) { return Escape(AsBytes(r.key)) + "\t" + Escape(AsBytes(r.value)); }
-std::string Json(const Record& r) {
-  return JsonLine().Text("key", Base64(AsBytes(r.key))).Text("value", Base64(AsBytes(r.value))).str();
+Result<Record> ParseText(RecordFormat format, bool base64, std::string_view text, std::string* why) {
+  text.remove_suffix(1);  // the newline
+  switch (format) {
+    case RecordFormat::kTsv:
+      return ParseTsvRecord(text, why);
+    case RecordFormat::kJson:
+      return ParseJsonRecord(text, why);
+    case RecordFormat::kJsonl:
+      return ParseJsonlRecord(text, why);
+    case RecordFormat::kCsv:
+      break;
+  }
+  return ParseCsvRecord(text, {base64, base64}, why);
+}
+
+void CheckText(RecordFormat format, bool base64, const Record& record) {
+  std::string why, text = RecordText(format, base64, record).value();
+  HF_CHECK(text.ends_with('\n'));
+  HF_CHECK(Same(ParseText(format, base64, text, &why).value(), record));
 }
 
 void CheckRecord(const Result<Record>& record, const std::string& why, size_t line_bytes) {
@@ -33,24 +51,57 @@ void CheckRecord(const Result<Record>& record, const std::string& why, size_t li
     return;
   }
   HF_CHECK(record->key.size() + record->value.size() <= line_bytes);
-  std::string again;
-  HF_CHECK(Same(ParseTsvRecord(Tsv(*record), &again).value(), *record));
-  HF_CHECK(Same(ParseJsonRecord(Json(*record), &again).value(), *record));
+  for (RecordFormat format : {RecordFormat::kTsv, RecordFormat::kJson, RecordFormat::kJsonl})
+    for (bool base64 : {false, true}) CheckText(format, base64, *record);
+  CheckText(RecordFormat::kCsv, true, *record);
+  if (IsUtf8(AsBytes(record->key)) && IsUtf8(AsBytes(record->value))) {
+    CheckText(RecordFormat::kCsv, false, *record);
+  } else {
+    HF_CHECK(!RecordText(RecordFormat::kCsv, false, *record));
+  }
 }
 
-void TryFile(std::string_view text) {
+void TryFile(std::string_view text, RecordFile::Format format) {
   static const int fd = ::memfd_create("records", MFD_CLOEXEC);
   HF_CHECK(::ftruncate(fd, 0) == 0);
   HF_CHECK(::pwrite(fd, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
-  RecordFile file("/proc/self/fd/" + std::to_string(fd), RecordFile::Format::kGuess);
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  RecordFile file(path, format);
   const std::optional<uint64_t> lines = file.CountLines();
-  uint64_t records = 0;
+  uint64_t records = 0, offset = 0, line = 1;
   try {
-    while (file.Next()) ++records;
-    HF_CHECK(lines && *lines == records);
+    while (std::optional<Record> record = file.Next()) {
+      if (records++ % 16 != 0) {  // reading on from any place gives what reading through gives
+        offset = file.offset();
+        line = file.next_line();
+        continue;
+      }
+      HF_CHECK(file.offset() > offset && file.next_line() >= line);
+      RecordFile again(path, format);
+      if (records > 1) again.ContinueAt(offset, line);
+      HF_CHECK(Same(again.Next().value(), *record) && again.offset() == file.offset() &&
+               again.next_line() == file.next_line());
+      offset = file.offset();
+      line = file.next_line();
+    }
+    HF_CHECK(lines && *lines == records && file.offset() == text.size());
   } catch (const Failure& f) {
-    HF_CHECK(f.code == Code::kBadInput && OneLine(f.text) && *lines > records);
+    HF_CHECK(f.code == Code::kBadInput && OneLine(f.text));
+    HF_CHECK(*lines > records || (format == RecordFile::Format::kCsv && records == 0));  // the header
   }
+}
+
+template <typename Point>
+void CheckPoint(const Result<Point>& point, Result<Point> (*parse)(std::string_view), std::string text) {
+  if (!point) return HF_CHECK(point.code() == Code::kBadInput);
+  HF_CHECK(OneLine(text.substr(0, text.size() - 1)) && parse(text).value() == *point);
+}
+
+void TryPoints(std::string_view text) {
+  Result<LoadPoint> load = ParseLoadPoint(text);
+  CheckPoint(load, ParseLoadPoint, load ? EncodeLoadPoint(*load) : "");
+  Result<DumpPoint> dump = ParseDumpPoint(text);
+  CheckPoint(dump, ParseDumpPoint, dump ? EncodeDumpPoint(*dump) : "");
 }
 
 std::string Line(const sdk::Operation& o) {
@@ -102,11 +153,26 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 'j':
       CheckRecord(ParseJsonRecord(text, &why), why, text.size());
       break;
+    case 'l':
+      CheckRecord(ParseJsonlRecord(text, &why), why, text.size());
+      break;
+    case 'c':
+      CheckRecord(ParseCsvRecord(text, {}, &why), why, text.size());
+      break;
+    case 'C':
+      CheckRecord(ParseCsvRecord(text, {true, true}, &why), why, text.size());
+      break;
+    case 'F':
+      TryFile(text, RecordFile::Format::kCsv);
+      break;
+    case 'p':
+      TryPoints(text);
+      break;
     case 'b':
       TryBatch(text);
       break;
     default:
-      TryFile(text);
+      TryFile(text, RecordFile::Format::kGuess);
   }
   return 0;
 }

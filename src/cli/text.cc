@@ -35,6 +35,15 @@ int HexDigit(char c) {
   return -1;
 }
 
+constexpr uint8_t kNoDigit = 255;
+constexpr std::array<uint8_t, 256> kBase64Digits = [] {
+  std::array<uint8_t, 256> digits{};
+  digits.fill(kNoDigit);
+  for (size_t i = 0; i < kAlphabet.size(); ++i)
+    digits[static_cast<uint8_t>(kAlphabet[i])] = static_cast<uint8_t>(i);
+  return digits;
+}();
+
 void AppendEscapedByte(std::string& out, uint8_t c) {
   switch (c) {
     case '\t':
@@ -95,6 +104,15 @@ Result<Bytes> Unescape(std::string_view text) {
   return out;
 }
 
+bool IsUtf8(ByteView bytes) {
+  while (!bytes.empty()) {
+    size_t n = Utf8Length(bytes);
+    if (n == 0) return false;
+    bytes = bytes.subspan(n);
+  }
+  return true;
+}
+
 std::string Base64(ByteView bytes) {
   std::string out;
   out.reserve((bytes.size() + 2) / 3 * 4);
@@ -111,14 +129,15 @@ std::string Base64(ByteView bytes) {
 Result<Bytes> ParseBase64(std::string_view text) {
   if (text.size() % 4 != 0) return Code::kBadInput;
   Bytes out;
+  out.reserve(text.size() / 4 * 3);
   for (size_t i = 0; i < text.size(); i += 4) {
     bool last = i + 4 == text.size();
     size_t padding = !last || text[i + 3] != '=' ? 0 : text[i + 2] == '=' ? 2 : 1;
     uint32_t v = 0;
     for (size_t k = 0; k < 4; ++k) {
-      size_t digit = k + padding >= 4 ? 0 : kAlphabet.find(text[i + k]);
-      if (digit == std::string_view::npos) return Code::kBadInput;
-      v = v << 6 | static_cast<uint32_t>(digit);
+      uint8_t digit = k + padding >= 4 ? 0 : kBase64Digits[static_cast<uint8_t>(text[i + k])];
+      if (digit == kNoDigit) return Code::kBadInput;
+      v = v << 6 | digit;
     }
     // Bits behind the last byte must be zero: two texts for the same bytes would hide a difference between
     // dumps.

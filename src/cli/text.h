@@ -18,6 +18,8 @@ namespace holdfast::cli {
 std::string Escape(ByteView bytes);
 Result<Bytes> Unescape(std::string_view text);  // kBadInput: a backslash that begins none of the above
 
+bool IsUtf8(ByteView bytes);  // well-formed, RFC 3629
+
 std::string Base64(ByteView bytes);                // RFC 4648, padded
 Result<Bytes> ParseBase64(std::string_view text);  // kBadInput
 
