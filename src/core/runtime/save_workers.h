@@ -13,6 +13,7 @@ class KeptNodes : public store::SaveNodes {
   explicit KeptNodes(SharedNodes& nodes) : nodes_(nodes) {}
   std::unique_ptr<store::NodeAccess> Of(seam::Storage& storage, const store::VersionPtr& version) override;
   void Keep(const tree::Hint& hint, const tree::EncodedNode& node) override;
+  void Forget() override { nodes_.Clear(); }
 
  private:
   SharedNodes& nodes_;

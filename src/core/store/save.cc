@@ -193,11 +193,10 @@ Status CleanTables(const SaveInput& input, Manifest& m, const seal::Keyring& key
   // Nodes folded in this save are durable only with the slot, but readable: reads go through a version that
   // lists them.
   HF_TRY(VersionPtr now, MakeVersion(m, keyring, input.secrets));
-  NodeCache cache(16u << 20);
-  VersionNodes nodes(input.storage, now, cache);
+  std::unique_ptr<NodeAccess> nodes = input.nodes.Of(input.storage, now);
   std::set<TableId> tables;
   for (uint32_t v : plan.victims) tables.insert(m.segments.at(v).table);
-  for (const TableId& id : tables) HF_TRY_VOID(CleanTable(input, m, id, plan.victims, now, nodes));
+  for (const TableId& id : tables) HF_TRY_VOID(CleanTable(input, m, id, plan.victims, now, *nodes));
   return Ok();
 }
 
@@ -236,7 +235,9 @@ Result<VersionPtr> MakeVersion(Manifest manifest, const seal::Keyring& keyring, 
   return VersionPtr(std::move(version));
 }
 
-Result<VersionPtr> RunSave(const SaveInput& input) {
+namespace {
+
+Result<VersionPtr> TrySave(const SaveInput& input) {
   const Manifest& before = input.point.base->manifest;
   Manifest m;
   m.store = before.store;
@@ -276,6 +277,14 @@ Result<VersionPtr> RunSave(const SaveInput& input) {
   HF_TRY_VOID(WriteSlot(input.storage, m, keyring, input.secrets, input.random));
   input.leftovers.clear();
   return MakeVersion(std::move(m), keyring, input.secrets);
+}
+
+}  // namespace
+
+Result<VersionPtr> RunSave(const SaveInput& input) {
+  Result<VersionPtr> saved = TrySave(input);
+  if (!saved) input.nodes.Forget();  // the next attempt uses the same places again
+  return saved;
 }
 
 Result<std::vector<uint32_t>> DeleteCondemned(seam::Storage& storage, const TreeVersion& version,

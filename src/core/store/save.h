@@ -28,6 +28,7 @@ class SaveNodes {
   virtual std::unique_ptr<NodeAccess> Of(seam::Storage& storage, const VersionPtr& version) = 0;
   // A node that will lie there if the save succeeds. After one that failed, the same place may get another.
   virtual void Keep(const tree::Hint& hint, const tree::EncodedNode& node) { (void)hint, (void)node; }
+  virtual void Forget() = 0;  // what it keeps of nodes: the save failed
 };
 
 // A cache of the caller's, read by one thread at a time; keeps nothing of what is made.
@@ -37,6 +38,7 @@ class CacheNodes : public SaveNodes {
   std::unique_ptr<NodeAccess> Of(seam::Storage& storage, const VersionPtr& version) override {
     return std::make_unique<VersionNodes>(storage, version, cache_);
   }
+  void Forget() override { cache_.Clear(); }
 
  private:
   NodeCache& cache_;
