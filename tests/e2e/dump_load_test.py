@@ -82,11 +82,10 @@ class DumpLoad(rig.TestCase):
     def test_a_value_of_16_mib_goes_there_and_back(self):
         self.ok(self.d.kv("table", "create", "t"))
         self.ok(self.d.kv("put", "t", "largest", "-", stdin=random.Random(16).randbytes(16 * MIB)))
-        for name, how in (("tsv", ["tsv"]), ("csv", ["csv", "--base64"])):
-            path = self.root / name
-            self.dump("t", "--format", *how, "--out", path)
-            self.ok(self.d.kv("load", name, path, "--create"), b"loaded 1 records\n")
-            self.assertEqual(self.dump(name, "--format", *how), path.read_bytes())
+        path = self.root / "t.csv"
+        self.dump("t", "--format", "csv", "--base64", "--out", path)
+        self.ok(self.d.kv("load", "copy", path, "--create"), b"loaded 1 records\n")
+        self.assertEqual(self.dump("copy", "--format", "csv", "--base64"), path.read_bytes())
 
     def test_csv_of_text_is_what_others_read_and_bytes_that_are_none_are_refused(self):
         rows = {k.encode(): v.encode() for k, v in TEXT_ROWS.items()}
