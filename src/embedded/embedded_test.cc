@@ -79,7 +79,7 @@ std::map<std::string, std::string> Numbers(const std::string& file, const std::r
 TEST_F(Embedded, EveryCodeOfTheHeaderHasTheNumberThatItHasEverywhere) {
   auto ours = Numbers("src/embedded/holdfast.h", std::regex(R"(\n  (k\w+) = (\d{3}),)"));
   auto all = Numbers("src/base/codes.def", std::regex(R"(HF_CODE\((k\w+), +(\d{3}),)"));
-  ASSERT_GT(ours.size(), 50U);
+  ASSERT_GT(ours.size(), 45U);
   for (const auto& [name, number] : ours) {
     EXPECT_EQ(all[name], number) << name;
     EXPECT_EQ(name_of(static_cast<Code>(std::stoi(number))), name);

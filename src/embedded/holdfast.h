@@ -70,12 +70,7 @@ enum class Code : uint16_t {
   kChecksum = 202,
   kForeign = 203,
   kKdfBounds = 204,
-  kNoKey = 205,
-  kNoRandomness = 206,
   // the place where the store lies
-  kNotFound = 300,
-  kExists = 301,
-  kVersionMismatch = 302,
   kFull = 303,  // writes are refused until there is space; reads go on
   kIo = 304,
   kPoisoned = 305,
@@ -83,12 +78,10 @@ enum class Code : uint16_t {
   kPermission = 307,
   kInUse = 308,
   kUnreachable = 309,
-  kCrashed = 310,
   kBadUrl = 311,
   kNotEmpty = 312,
   kNoStore = 313,
   // the log
-  kTorn = 400,
   kTampered = 401,
   kMissing = 402,
   kRolledBack = 403,
@@ -96,11 +89,9 @@ enum class Code : uint16_t {
   kFenced = 405,
   kOverloaded = 406,  // try again
   kStopping = 407,
-  kNotLeader = 408,
   kAlien = 409,
   kBothSlotsBad = 410,
   kFreshnessUnproven = 411,
-  kTermExhausted = 412,
   // tables and rows
   kConflict = 500,
   kNoTable = 501,
@@ -229,9 +220,6 @@ struct Bounds {
 enum class Direction : uint8_t { kForward, kBackward };
 
 class Table;
-class Snapshot;
-class Scan;
-class Transaction;
 
 // Rows in one block of memory that serves again. Views hold until the page is filled again or goes.
 class Page {
@@ -361,8 +349,8 @@ class Store {
   //           kReadOnly; kTampered, kMissing, kRolledBack, kForked, kBothSlotsBad, kAuthFailed, kMalformed:
   //           detail() names objects; kUnknownFormat: of another version
   static Result<Store> open(std::string_view url, std::string_view passphrase, const Options& options = {});
-  ~Store();  // close(), its answer unread
-  Store(Store&&) noexcept;
+  ~Store();                 // close(), its answer unread
+  Store(Store&&) noexcept;  // what was moved from may be assigned to or dropped, nothing else
   Store& operator=(Store&&) noexcept;
 
   // Names: 1 to 128 bytes of UTF-8 (kTableName). Durable when they return.
