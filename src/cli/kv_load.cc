@@ -176,6 +176,13 @@ LoadPlace Begin(RecordFile& input, const LoadArguments& a, std::optional<LoadPro
   return *earlier;
 }
 
+// Empty: there is no such table, which the server will say.
+std::string TableId(sdk::Client& client, const std::string& name) {
+  for (const sdk::Table& table : Take(client.ListTables(), "kv load"))
+    if (table.name == name) return table.id;
+  return "";
+}
+
 int Load(const KvOptions& options, const LoadArguments& a) {
   RecordFile input(a.file, FormatOf(a.format));
   std::optional<uint64_t> total = input.CountLines();
@@ -187,6 +194,7 @@ int Load(const KvOptions& options, const LoadArguments& a) {
     Result<sdk::Written> made = client->CreateTable(a.table);
     if (!made && made.code() != Code::kTableExists) Fail("kv load", made.code());
   }
+  if (progress) progress->OfTable(TableId(*client, a.table));
   Acknowledged acknowledged(a.acked, begin);
   auto stream = Take(sdk::SessionStream::Open(client->channel(), kOutstanding), "kv load");
   Loader loader(*stream, acknowledged, begin);

@@ -46,21 +46,28 @@ std::string LoadProgress::Tail(uint64_t offset) const {
   return HexUpper(crypto::Sha256(tail));
 }
 
-std::optional<LoadPlace> LoadProgress::Earlier() const {
+void LoadProgress::Refuse(const std::string& why) const {
+  FailWith(Code::kBadInput, path_ + ": " + why + "; remove it to load from the beginning");
+}
+
+std::optional<LoadPlace> LoadProgress::Earlier() {
   std::optional<std::string> text = ReadIfThere(path_);
   if (!text) return std::nullopt;
-  auto refuse = [this](const std::string& why) {
-    FailWith(Code::kBadInput, path_ + ": " + why + "; remove it to load from the beginning");
-  };
   Result<LoadPoint> earlier = ParseLoadPoint(*text);
-  if (!earlier) refuse("not the progress of a load");
-  if (earlier->store != point_.store) refuse("of a load into another store");
-  if (earlier->table != point_.table) refuse("of a load into another table");
-  if (earlier->format != point_.format) refuse("of a load with another --format");
+  if (!earlier) Refuse("not the progress of a load");
+  if (earlier->store != point_.store) Refuse("of a load into another store");
+  if (earlier->table != point_.table) Refuse("of a load into another table");
+  if (earlier->format != point_.format) Refuse("of a load with another --format");
   if (earlier->file != point_.file || earlier->bytes != point_.bytes ||
       earlier->mtime_ns != point_.mtime_ns || Tail(earlier->offset) != earlier->tail)
-    refuse("the input has changed since");
+    Refuse("the input has changed since");
+  earlier_table_id_ = earlier->table_id;
   return LoadPlace{earlier->offset, earlier->line, earlier->rows};
+}
+
+void LoadProgress::OfTable(const std::string& id) {
+  if (earlier_table_id_ && *earlier_table_id_ != id) Refuse("the table was made anew since");
+  point_.table_id = id;
 }
 
 void LoadProgress::Reached(const LoadPlace& place, bool now) {

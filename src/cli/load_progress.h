@@ -24,7 +24,10 @@ class LoadProgress {
   // Where the earlier load had come to, or nothing if there was none. Fails (kBadInput) when it was of
   // another table, store or format, or the input is not what it was: name, size, time of change, or the
   // bytes before the place differ.
-  std::optional<LoadPlace> Earlier() const;
+  std::optional<LoadPlace> Earlier();
+  // Before anything is loaded: the id of the table. Fails (kBadInput) when the earlier load was into one that
+  // has been dropped since.
+  void OfTable(const std::string& id);
   // All before `place` is durable in the store. Written at once if `now`, else not more often than kPeriod:
   // after a crash what was acknowledged within it is written once more, the same rows in the same order.
   void Reached(const LoadPlace& place, bool now);
@@ -35,7 +38,9 @@ class LoadProgress {
   std::string Tail(uint64_t offset) const;
   const std::string path_;
   const int descriptor_;
+  [[noreturn]] void Refuse(const std::string& why) const;
   LoadPoint point_;
+  std::optional<std::string> earlier_table_id_;
   uint64_t written_ = 0;  // offset
   std::chrono::steady_clock::time_point last_{};
 };

@@ -61,6 +61,7 @@ TEST(ResumePoint, ComesBackAsItWasWhateverTheNamesAre) {
                  .table = "t\xFF",
                  .file = "a\nb",
                  .format = "tsv",
+                 .table_id = "01",
                  .bytes = 9,
                  .mtime_ns = 8,
                  .offset = 7,

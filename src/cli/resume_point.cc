@@ -51,6 +51,7 @@ std::string EncodeLoadPoint(const LoadPoint& p) {
   line.Text("store", p.store).Text("table", Base64(AsBytes(p.table))).Text("file", Base64(AsBytes(p.file)));
   line.Text("format", p.format).Number("bytes", p.bytes).Number("mtime_ns", p.mtime_ns);
   line.Number("offset", p.offset).Number("line", p.line).Number("rows", p.rows).Text("tail", p.tail);
+  line.Text("table_id", p.table_id);
   return line.str() + "\n";
 }
 
@@ -67,6 +68,7 @@ Result<LoadPoint> ParseLoadPoint(std::string_view text) {
   p.line = f.Number("line");
   p.rows = f.Number("rows");
   p.tail = f.Text("tail");
+  p.table_id = f.Text("table_id");
   if (!f.good() || p.offset > p.bytes) return Code::kBadInput;
   return p;
 }

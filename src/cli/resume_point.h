@@ -14,6 +14,7 @@ namespace holdfast::cli {
 // FILE.progress: what is before `offset` of the file was acknowledged as durable.
 struct LoadPoint {
   std::string store, table, file, format;  // file: its name without folders
+  std::string table_id;                    // another one if the table was made anew
   uint64_t bytes = 0, mtime_ns = 0;        // of the file
   uint64_t offset = 0, line = 1;           // where the next record begins
   uint64_t rows = 0;                       // before it

@@ -175,6 +175,8 @@ class DumpLoad(rig.TestCase):
         self.refused(self.d.kv("load", "u", rows, "--resume", "--create"), 1, "another table")
         self.refused(self.d.kv("load", "t", rows, "--resume", "--format", "tsv"), 1, "another --format")
         self.refused(self.d.kv("load", "t", "-", "--resume"), 2, "a pipe cannot be read again")
+        self.ok(self.d.kv("table", "drop", "t"))
+        self.refused(self.d.kv("load", "t", rows, "--resume", "--create"), 1, "the table was made anew since")
         progress.write_text("{}")
         self.refused(self.d.kv("load", "t", rows, "--resume"), 1, "not the progress of a load")
 
