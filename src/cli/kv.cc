@@ -9,6 +9,7 @@
 #include "cli/failure.h"
 #include "cli/kv_internal.h"
 #include "cli/text.h"
+#include "cli/typed_text.h"
 
 namespace holdfast::cli {
 
@@ -76,6 +77,41 @@ std::string ValueArgument(const std::string& argument) {
   return argument == "-" ? ReadAllStdin(limits::kValueBytesMax) : argument;
 }
 
+TypedTable::TypedTable(const sdk::TableOptions& table)
+    : key_(static_cast<tree::Type>(table.key_type)), value_(static_cast<tree::Type>(table.value_type)) {}
+
+TypedTable::TypedTable(sdk::Client& client, const std::string& table, const std::string& tag,
+                       const std::string& what)
+    : TypedTable(Take(client.Describe(table, tag), what).options) {}
+
+namespace {
+
+std::string Parse(tree::Type type, const std::string& text, Code refusal, const std::string& what) {
+  Result<std::string> bytes = ParseTyped(type, text);
+  if (bytes) return std::move(bytes).value();
+  FailWith(refusal, what + ": " + std::string(CodeText(refusal)) + ", " + std::string(tree::TypeName(type)));
+}
+
+}  // namespace
+
+std::string TypedTable::Key(const std::string& text, const std::string& what) const {
+  return Parse(key_, text, Code::kKeyType, what);
+}
+std::string TypedTable::Value(const std::string& text, const std::string& what) const {
+  return Parse(value_, text, Code::kValueType, what);
+}
+std::string TypedTable::Bound(const std::string& text, const std::string& what) const {
+  return text.empty() ? text : Key(text, what);
+}
+const std::string& TypedTable::Prefix(const std::string& prefix, const std::string& what) const {
+  bool has_prefixes = key_ == tree::Type::kBytes || key_ == tree::Type::kText;
+  if (prefix.empty() || has_prefixes) return prefix;
+  FailWith(Code::kUsage, what + ": usage: --prefix is for keys of bytes or text; these are " +
+                             std::string(tree::TypeName(key_)));
+}
+std::string TypedTable::KeyText(std::string_view key) const { return TypedText(key_, key); }
+std::string TypedTable::ValueText(std::string_view value) const { return TypedText(value_, value); }
+
 void AddKv(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<KvOptions>();
   CLI::App* kv = app.add_subcommand("kv", "Keys and values of a running server.");
@@ -86,7 +122,8 @@ void AddKv(CLI::App& app, Chosen& chosen) {
       "  holdfast kv -c D/client.yaml put colours sky blue\n\n"
       "In lines of text, tab, newline, backslash, control characters and bytes that are not UTF-8 are "
       "escaped: "
-      "\\t \\n \\r \\\\ \\xHH.");
+      "\\t \\n \\r \\\\ \\xHH. Keys and values of typed tables are numbers in decimal, UUIDs, times as\n"
+      "2026-11-22T06:52:51.000000Z, text and JSON as they are; with --json, base64 of the bytes.");
   kv->require_subcommand(1);
   AddKvRead(*kv, options, chosen);
   AddKvWrite(*kv, options, chosen);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/cli.h"
+#include "core/tree/types.h"
 #include "sdk/client.h"
 
 namespace holdfast::cli {
@@ -31,6 +32,27 @@ int PrintWritten(const KvOptions& options, const sdk::Written& written);
 std::string ReadAllStdin(size_t bytes_max);
 // The argument, or standard input for "-".
 std::string ValueArgument(const std::string& argument);
+
+// What a table's keys and values are: to bytes from what people write, and back (typed_text.h). `what` begins
+// the line that says what is wrong.
+class TypedTable {
+ public:
+  explicit TypedTable(const sdk::TableOptions& table);
+  // Asks the server, and fails with its answer.
+  TypedTable(sdk::Client& client, const std::string& table, const std::string& tag, const std::string& what);
+
+  std::string Key(const std::string& text, const std::string& what) const;    // fails with kKeyType
+  std::string Value(const std::string& text, const std::string& what) const;  // fails with kValueType
+  // Of a scan or a watch; an empty one is none. kUsage: keys of this type have no prefixes.
+  std::string Bound(const std::string& text, const std::string& what) const;
+  const std::string& Prefix(const std::string& prefix, const std::string& what) const;
+  std::string KeyText(std::string_view key) const;
+  std::string ValueText(std::string_view value) const;
+
+ private:
+  tree::Type key_, value_;
+};
+
 // A line on stdout. Fails when it cannot be written.
 void PrintLine(const std::string& line);
 

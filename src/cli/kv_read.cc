@@ -26,23 +26,22 @@ void PrintRaw(std::string_view bytes) {
     FailWith(Code::kIo, "standard output: cannot be written");
 }
 
-std::string RowLine(const KvOptions& options, const std::string* table, const sdk::KeyValue& row) {
-  if (!options.json) {
-    std::string line = Escape(AsBytes(row.key)) + "\t" + Escape(AsBytes(row.value));
-    return table == nullptr ? line : Escape(AsBytes(*table)) + "\t" + line;
-  }
+std::string RowLine(const KvOptions& options, const TypedTable& types, const sdk::KeyValue& row) {
+  if (!options.json)
+    return Escape(AsBytes(types.KeyText(row.key))) + "\t" + Escape(AsBytes(types.ValueText(row.value)));
   JsonLine line;
-  if (table != nullptr) line.Text("table", *table);
   return line.Text("key", Base64(AsBytes(row.key))).Text("value", Base64(AsBytes(row.value))).str();
 }
 
 // What a proof shows, looked into before it is believed. It goes to a.proof.
 int GetProven(const KvOptions& options, const ReadArguments& a) {
   auto client = ConnectUser(options);
-  std::string file = Take(client->Prove(a.table, a.key, a.at_least), "kv get");
+  TypedTable types(*client, a.table, {}, "kv get");
+  std::string key = types.Key(a.key, "kv get");
+  std::string file = Take(client->Prove(a.table, key, a.at_least), "kv get");
   tree::Proof proof = Take(tree::Proof::Decode(AsBytes(file)), "kv get");
   Need(proof.Check(), "kv get");
-  if (ToText(proof.key) != a.key) Fail("kv get", Code::kProofRefused);
+  if (ToText(proof.key) != key) Fail("kv get", Code::kProofRefused);
   WriteProofFile(a.proof, file);
   const auto* row = std::get_if<tree::Proof::Included>(&proof.end);
   if (row == nullptr) return 1;
@@ -52,7 +51,7 @@ int GetProven(const KvOptions& options, const ReadArguments& a) {
     line.Number("index", proof.index.value).Text("root", HexUpper(proof.root));
     PrintLine(line.str());
   } else if (a.proof != "-") {
-    PrintRaw(AsText(row->value));
+    PrintRaw(types.ValueText(AsText(row->value)));
   }
   return 0;
 }
@@ -60,38 +59,45 @@ int GetProven(const KvOptions& options, const ReadArguments& a) {
 int Get(const KvOptions& options, const ReadArguments& a) {
   if (!a.proof.empty()) return GetProven(options, a);
   auto client = ConnectUser(options);
-  sdk::Value value = Take(client->Get(a.table, a.key, a.at_least, a.scan.tag), "kv get");
+  TypedTable types(*client, a.table, a.scan.tag, "kv get");
+  std::string key = types.Key(a.key, "kv get");
+  sdk::Value value = Take(client->Get(a.table, key, a.at_least, a.scan.tag), "kv get");
   if (!value.found) return 1;  // an answer, not an error: nothing is printed
   if (options.json) {
     JsonLine line;
-    line.Text("key", Base64(AsBytes(a.key))).Text("value", Base64(AsBytes(value.value)));
+    line.Text("key", Base64(AsBytes(key))).Text("value", Base64(AsBytes(value.value)));
     PrintLine(line.Number("index", value.index).str());
   } else {
-    PrintRaw(value.value);
+    PrintRaw(types.ValueText(value.value));
   }
   return 0;
 }
 
 int Scan(const KvOptions& options, const ReadArguments& a) {
   auto client = ConnectUser(options);
-  (void)Take(client->Scan(a.table, a.scan,
+  TypedTable types(*client, a.table, a.scan.tag, "kv scan");
+  sdk::ScanOptions scan = a.scan;
+  scan.prefix = types.Prefix(scan.prefix, "kv scan");
+  scan.from = types.Bound(scan.from, "kv scan");
+  scan.until = types.Bound(scan.until, "kv scan");
+  (void)Take(client->Scan(a.table, scan,
                           [&](sdk::KeyValue row) {
-                            PrintLine(RowLine(options, nullptr, row));
+                            PrintLine(RowLine(options, types, row));
                             return true;
                           }),
              "kv scan");
   return 0;
 }
 
-std::string ChangeLine(const KvOptions& options, const sdk::Change& change) {
+std::string ChangeLine(const KvOptions& options, const TypedTable& types, const sdk::Change& change) {
   const char* kind = change.kind == sdk::Change::Kind::kPut       ? "put"
                      : change.kind == sdk::Change::Kind::kDeleted ? "del"
                                                                   : "mark";
   bool mark = change.kind == sdk::Change::Kind::kMark, put = change.kind == sdk::Change::Kind::kPut;
   if (!options.json) {
     std::string line = std::to_string(change.index) + "\t" + kind;
-    if (!mark) line += "\t" + Escape(AsBytes(change.key));
-    if (put) line += "\t" + Escape(AsBytes(change.value));
+    if (!mark) line += "\t" + Escape(AsBytes(types.KeyText(change.key)));
+    if (put) line += "\t" + Escape(AsBytes(types.ValueText(change.value)));
     return line;
   }
   JsonLine line;
@@ -103,12 +109,14 @@ std::string ChangeLine(const KvOptions& options, const sdk::Change& change) {
 
 int Watch(const KvOptions& options, const ReadArguments& a) {
   auto client = ConnectUser(options);
+  TypedTable types(*client, a.table, {}, "kv watch");
   uint64_t seen = 0;
-  Status end = client->Watch(a.table, a.scan.prefix, a.from_index, static_cast<uint64_t>(a.timeout_s * 1000),
+  const std::string& prefix = types.Prefix(a.scan.prefix, "kv watch");
+  Status end = client->Watch(a.table, prefix, a.from_index, static_cast<uint64_t>(a.timeout_s * 1000),
                              [&](sdk::Change change) {
                                bool mark = change.kind == sdk::Change::Kind::kMark;
                                if (mark && !a.marks) return true;
-                               PrintLine(ChangeLine(options, change));
+                               PrintLine(ChangeLine(options, types, change));
                                std::fflush(stdout);  // whoever reads us waits for each change
                                if (!mark) ++seen;
                                return a.limit == 0 || seen < a.limit;

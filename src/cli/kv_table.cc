@@ -15,14 +15,21 @@ struct TableArguments {
   std::string table;
   bool never_inline = false;
   uint32_t order = 0;
-  std::string layout = "btree";
+  std::string layout = "btree", key_type = "bytes", value_type = "bytes";
 };
+
+sdk::Type TypeNamed(const std::string& name) {  // one that the parser has let through
+  return static_cast<sdk::Type>(tree::TypeOf(name).value());
+}
+std::string NameOf(sdk::Type type) { return std::string(tree::TypeName(static_cast<tree::Type>(type))); }
 
 int Create(const KvOptions& options, const TableArguments& a) {
   auto client = ConnectUser(options);
   sdk::TableOptions table;
   table.never_inline = a.never_inline;
   table.leaf_rows_max = table.inner_children_max = a.order;
+  table.key_type = TypeNamed(a.key_type);
+  table.value_type = TypeNamed(a.value_type);
   if (a.layout == "patricia") {
     table.layout = sdk::Layout::kPatricia;
     table.inner_children_max = 0;  // the layout's own
@@ -39,7 +46,8 @@ int List(const KvOptions& options, const TableArguments&) {
   auto client = ConnectUser(options);
   for (const sdk::Table& table : Take(client->ListTables(), "kv table list")) {
     if (!options.json) {
-      PrintLine(Escape(AsBytes(table.name)) + "\t" + std::to_string(table.rows));
+      PrintLine(Escape(AsBytes(table.name)) + "\t" + std::to_string(table.rows) + "\t" +
+                NameOf(table.options.key_type) + "\t" + NameOf(table.options.value_type));
       continue;
     }
     JsonLine line;
@@ -47,6 +55,8 @@ int List(const KvOptions& options, const TableArguments&) {
     line.Bool("never_inline", table.options.never_inline);
     bool patricia = table.options.layout == sdk::Layout::kPatricia;
     line.Text("layout", patricia ? "patricia" : "btree");
+    line.Text("key_type", NameOf(table.options.key_type));
+    line.Text("value_type", NameOf(table.options.value_type));
     if (table.root_index != 0) line.Text("root", table.root).Number("root_index", table.root_index);
     PrintLine(line.str());
   }
@@ -92,6 +102,13 @@ void AddKvTable(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen&
       ->check(CLI::IsMember({"btree", "patricia"}))
       ->capture_default_str();
   create
+      ->add_option("--key-type", a->key_type, "what keys must be; integers and times sort as what they mean")
+      ->check(CLI::IsMember({"bytes", "text", "int64", "uint64", "uuid", "timestamp"}))
+      ->capture_default_str();
+  create->add_option("--value-type", a->value_type, "what values must be")
+      ->check(CLI::IsMember({"bytes", "text", "int64", "uint64", "uuid", "timestamp", "json"}))
+      ->capture_default_str();
+  create
       ->add_option("--order", a->order,
                    "rows of a leaf and children of an inner node (default: 16 and 64; patricia: rows, to 32)")
       ->check(CLI::Range(limits::kOrderMin, limits::kOrderMax));
@@ -100,8 +117,8 @@ void AddKvTable(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen&
       AddKvCommand(*table, options, "drop", "Drop a table with all its rows.", "table drop colours");
   drop->add_option("table", a->table)->required();
   drop->callback(run(Drop));
-  CLI::App* list =
-      AddKvCommand(*table, options, "list", "Name, tab, rows as of the last save.", "table list");
+  CLI::App* list = AddKvCommand(
+      *table, options, "list", "Name, rows as of the last save, type of keys, type of values.", "table list");
   list->callback(run(List));
   CLI::App* root = AddKvCommand(
       kv, options, "root", "Print the root of a patricia table as of the last save: what proofs lead to.",

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -23,11 +24,29 @@ struct WriteArguments {
   bool absent = false, remove = false, has_value = false, has_old = false;
 };
 
-sdk::Written Apply(const KvOptions& options, const sdk::Batch& batch, sdk::Wait wait,
-                   const std::string& what) {
+// Keys and values as people write them, to those of the tables.
+sdk::Batch Typed(sdk::Client& client, sdk::Batch batch, const std::string& what) {
+  std::map<std::string, TypedTable> tables;
+  auto types = [&](const std::string& table) -> const TypedTable& {
+    auto it = tables.find(table);
+    if (it == tables.end()) it = tables.emplace(table, TypedTable(client, table, {}, what)).first;
+    return it->second;
+  };
+  for (sdk::Compare& c : batch.compares) {
+    c.key = types(c.table).Key(c.key, what);
+    if (c.kind == sdk::Compare::Kind::kEquals) c.value = types(c.table).Value(c.value, what);
+  }
+  for (sdk::Operation& o : batch.operations) {
+    o.key = types(o.table).Key(o.key, what);
+    if (o.kind == sdk::Operation::Kind::kPut) o.value = types(o.table).Value(o.value, what);
+  }
+  return batch;
+}
+
+sdk::Written Apply(const KvOptions& options, sdk::Batch batch, sdk::Wait wait, const std::string& what) {
   auto client = ConnectUser(options);
   uint64_t failed = 0;
-  Result<sdk::Written> written = client->Apply(batch, wait, &failed);
+  Result<sdk::Written> written = client->Apply(Typed(*client, std::move(batch), what), wait, &failed);
   if (!written && written.code() == Code::kConflict) {
     FailWith(Code::kConflict,
              what + ": compare " + std::to_string(failed + 1) + " did not hold; nothing was changed");
@@ -38,12 +57,16 @@ sdk::Written Apply(const KvOptions& options, const sdk::Batch& batch, sdk::Wait 
 int Put(const KvOptions& options, const WriteArguments& a) {
   std::string value = ValueArgument(a.value);
   auto client = ConnectUser(options);
-  return PrintWritten(options, Take(client->Put(a.table, a.key, value, WaitOf(options)), "kv put"));
+  TypedTable types(*client, a.table, {}, "kv put");
+  std::string key = types.Key(a.key, "kv put");
+  value = types.Value(value, "kv put");
+  return PrintWritten(options, Take(client->Put(a.table, key, value, WaitOf(options)), "kv put"));
 }
 
 int Delete(const KvOptions& options, const WriteArguments& a) {
   auto client = ConnectUser(options);
-  return PrintWritten(options, Take(client->Delete(a.table, a.key, WaitOf(options)), "kv del"));
+  std::string key = TypedTable(*client, a.table, {}, "kv del").Key(a.key, "kv del");
+  return PrintWritten(options, Take(client->Delete(a.table, key, WaitOf(options)), "kv del"));
 }
 
 int CompareAndSet(const KvOptions& options, const WriteArguments& a) {
@@ -54,7 +77,7 @@ int CompareAndSet(const KvOptions& options, const WriteArguments& a) {
   batch.compares.push_back({a.absent ? Kind::kAbsent : Kind::kEquals, a.table, a.key, a.old_value});
   batch.operations.push_back({a.remove ? sdk::Operation::Kind::kDelete : sdk::Operation::Kind::kPut, a.table,
                               a.key, a.remove ? std::string() : ValueArgument(a.value)});
-  return PrintWritten(options, Apply(options, batch, sdk::Wait::kDurable, "kv cas"));
+  return PrintWritten(options, Apply(options, std::move(batch), sdk::Wait::kDurable, "kv cas"));
 }
 
 std::string ReadBatchFile(const std::string& path) {
@@ -79,7 +102,7 @@ int ApplyBatch(const KvOptions& options, const WriteArguments& a) {
   std::string why;
   Result<sdk::Batch> batch = ParseBatchFile(text, &why);
   if (!batch) FailWith(batch.code(), a.file + " " + why);
-  return PrintWritten(options, Apply(options, *batch, WaitOf(options), "kv batch"));
+  return PrintWritten(options, Apply(options, std::move(*batch), WaitOf(options), "kv batch"));
 }
 
 int Sync(const KvOptions& options, const WriteArguments&) {

@@ -30,6 +30,22 @@ Result<Reply> Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*
   return CodeOf(status, context);
 }
 
+v1::Type TypeOf(Type type) { return type == Type::kBytes ? v1::TYPE_BYTES : static_cast<v1::Type>(type); }
+Type TypeOf(v1::Type type) {
+  return type == v1::TYPE_BYTES || type > v1::TYPE_JSON ? Type::kBytes : static_cast<Type>(type);
+}
+
+Table TableOf(const v1::TableInfo& t) {
+  Layout layout = t.layout() == v1::LAYOUT_PATRICIA ? Layout::kPatricia : Layout::kBTree;
+  return {t.table(),
+          HexUpper(AsBytes(t.id())),
+          t.rows(),
+          {t.never_inline(), t.leaf_rows_max(), t.inner_children_max(), layout, TypeOf(t.key_type()),
+           TypeOf(t.value_type())},
+          HexUpper(AsBytes(t.root())),
+          t.root_index()};
+}
+
 Result<Written> ToWritten(Result<v1::WriteReply> reply) {
   if (!reply) return reply.error();
   return FromProto(*reply);
@@ -163,6 +179,8 @@ Result<Written> Client::CreateTable(const std::string& table, const TableOptions
   request.set_leaf_rows_max(options.leaf_rows_max);
   request.set_inner_children_max(options.inner_children_max);
   request.set_layout(options.layout == Layout::kPatricia ? v1::LAYOUT_PATRICIA : v1::LAYOUT_BTREE);
+  request.set_key_type(TypeOf(options.key_type));
+  request.set_value_type(TypeOf(options.value_type));
   return ToWritten(Call(*s_->stub, &v1::Kv::Stub::CreateTable, request, s_->timeout_ms));
 }
 
@@ -176,16 +194,18 @@ Result<std::vector<Table>> Client::ListTables() {
   auto reply = Call(*s_->stub, &v1::Kv::Stub::ListTables, v1::ListTablesRequest(), s_->timeout_ms);
   if (!reply) return reply.error();
   std::vector<Table> tables;
-  for (const v1::TableInfo& t : reply->tables()) {
-    tables.push_back({t.table(),
-                      HexUpper(AsBytes(t.id())),
-                      t.rows(),
-                      {t.never_inline(), t.leaf_rows_max(), t.inner_children_max(),
-                       t.layout() == v1::LAYOUT_PATRICIA ? Layout::kPatricia : Layout::kBTree},
-                      HexUpper(AsBytes(t.root())),
-                      t.root_index()});
-  }
+  for (const v1::TableInfo& t : reply->tables()) tables.push_back(TableOf(t));
   return tables;
+}
+
+Result<Table> Client::Describe(const std::string& table, const std::string& tag) {
+  v1::ListTablesRequest request;
+  request.set_table(table);
+  request.set_tag(tag);
+  auto reply = Call(*s_->stub, &v1::Kv::Stub::ListTables, request, s_->timeout_ms);
+  if (!reply) return reply.error();
+  if (table.empty() || reply->tables_size() != 1) return Code::kNoTable;
+  return TableOf(reply->tables(0));
 }
 
 struct AdminClient::State {

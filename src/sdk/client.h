@@ -58,10 +58,14 @@ struct Change {
   std::string key, value;
 };
 enum class Layout : uint8_t { kBTree, kPatricia };
+// What keys and values must be, as bytes: docs/format.md 5, whose numbers these are. A write of something
+// else is kKeyType or kValueType. kJson: values only.
+enum class Type : uint8_t { kBytes = 1, kText, kInt64, kUint64, kUuid, kTimestamp, kJson };
 struct TableOptions {
   bool never_inline = false;
   uint32_t leaf_rows_max = 0, inner_children_max = 0;  // 0 = default
   Layout layout = Layout::kBTree;  // kPatricia: rows can be proven; inner_children_max stays 0
+  Type key_type = Type::kBytes, value_type = Type::kBytes;
 };
 struct Table {
   std::string name, id;  // id: 32 hex digits
@@ -105,6 +109,8 @@ class Client {
   Result<Written> CreateTable(const std::string& table, const TableOptions& options = {});
   Result<Written> DropTable(const std::string& table);
   Result<std::vector<Table>> ListTables();
+  // One of them, or as a tag shows it: `tag`, or the name TABLE@TAG. kNoTable, kNoTag.
+  Result<Table> Describe(const std::string& table, const std::string& tag = {});
 
   const std::shared_ptr<Channel>& channel() const { return channel_; }
 

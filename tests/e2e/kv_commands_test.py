@@ -114,7 +114,7 @@ class Kv(rig.TestCase):
     def test_tables_are_created_listed_and_dropped(self):
         self.refused(self.d.kv("table", "create", "t"), 1, "exists already")
         self.ok(self.d.kv("table", "create", "ünïcode table", "--order", "16", "--never-inline"))
-        self.assertIn("ünïcode table\t0\n".encode(), self.ok(self.d.kv("table", "list")))
+        self.assertIn("ünïcode table\t0\tbytes\tbytes\n".encode(), self.ok(self.d.kv("table", "list")))
         names = [json.loads(line)["table"] for line in self.ok(self.d.kv("table", "list", "--json")).splitlines()]
         self.assertEqual(sorted(names), ["t", "ünïcode table"])
         self.ok(self.d.kv("table", "drop", "t"))

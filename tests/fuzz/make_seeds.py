@@ -236,8 +236,8 @@ def store_rows():
 
 # -- core/kernel/command.h: payloads of entries; core/store/store_entry_fuzz.cc: a log of them
 
-def descriptor(name, inline=1, leaf=16, inner=64):
-    return u16(1) + blob16(name) + bytes([1, 1, inline, 1]) + u16(leaf) + u16(inner) + u16(0)
+def descriptor(name, inline=1, leaf=16, inner=64, key=1, value=1):
+    return u16(1) + blob16(name) + bytes([key, value, inline, 1]) + u16(leaf) + u16(inner) + u16(0)
 
 def create(table, name, **shape): return table + u32(1) + bytes(range(32)) + blob16(descriptor(name, **shape))
 def put(table, key, value): return b"\x01" + table + blob16(key) + blob32(value)
@@ -380,7 +380,8 @@ def keyrings():
 
 def descriptors():
     return {"longest_name": descriptor(b"n" * 128, leaf=4, inner=256), "utf8": descriptor("\u017dlu\u0165 \U0001f642".encode()),
-            "not_utf8": descriptor(b"\xc0\x80"), "order_too_small": descriptor(b"n", leaf=3), "never_inline": descriptor(b"n", inline=0)}
+            "not_utf8": descriptor(b"\xc0\x80"), "order_too_small": descriptor(b"n", leaf=3), "never_inline": descriptor(b"n", inline=0),
+            "numbers_to_json": descriptor(b"n", key=3, value=7), "json_as_key": descriptor(b"n", key=7)}
 
 def anchors():
     anchor = b"HFANCHR1" + bytes(range(16)) + u64(3) + u64(77) + bytes(32) + u64(5) + bytes(32)

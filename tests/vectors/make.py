@@ -10,11 +10,13 @@ What stands behind it: hashlib and hmac of Python, AES-256-GCM of python3-crypto
 NIST's own vectors beside it), and an Argon2id written out below after RFC 9106, because Debian 12's cryptography
 has none; it proves itself against the RFC's own vector at every run. CRC-32C bit by bit, after RFC 3720.
 """
+import datetime
 import hashlib
 import hmac as hmac_
 import os
 import struct
 import sys
+import uuid
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -219,8 +221,15 @@ def table_root(table_key, descriptor):
     return kdf(table_key, "holdfast table", sha256(descriptor))
 
 
-def table_descriptor(name):
-    return struct.pack("<H", 1) + blob16(name) + bytes([1, 1, 1, 1]) + struct.pack("<HHH", 16, 64, 0)
+TYPES = {"bytes": 1, "text": 2, "int64": 3, "uint64": 4, "uuid": 5, "timestamp": 6, "json": 7}
+
+
+def table_descriptor(name, key="bytes", value="bytes"):
+    return struct.pack("<H", 1) + blob16(name) + bytes([TYPES[key], TYPES[value], 1, 1]) + struct.pack("<HHH", 16, 64, 0)
+
+
+def sortable(n):  # an int64 so that its bytes sort as the numbers do
+    return struct.pack(">Q", n + (1 << 63))
 
 
 # ---- 5: segments -----------------------------------------------------------------------------------------------
@@ -311,6 +320,23 @@ def argon_file():
         salt = salt_of(f"argon {memory} {passes}", 16)
         f.block(f"{len(passphrase)} bytes {memory} KiB {passes} passes", passphrase=passphrase, salt=salt,
                 memory_kib=memory, passes=passes, key=argon2id(passphrase, salt, memory, passes))
+    return f
+
+
+def types_file():
+    f = File("types.txt", "Descriptors of typed tables, and keys of each type with its text. docs/format.md 5")
+    for types in (("int64", "json"), ("timestamp", "text"), ("uuid", "uint64")):
+        f.block(" to ".join(types), descriptor=table_descriptor(b"people", *types))
+    for n in (-(1 << 63), -1, 0, 1, (1 << 63) - 1):
+        f.block(f"int64 {n}", text=str(n).encode(), bytes=sortable(n))
+    for n in (0, 258, (1 << 64) - 1):
+        f.block(f"uint64 {n}", text=str(n).encode(), bytes=struct.pack(">Q", n))
+    for u in (uuid.UUID(int=0), uuid.UUID(int=0x00112233445566778899AABBCCDDEEFF)):
+        f.block(f"uuid {u}", text=str(u).encode(), bytes=u.bytes)
+    for when in ((1, 1, 1), (1900, 3, 1, 1, 2, 3, 4), (1969, 12, 31, 23, 59, 59, 999999), (2024, 2, 29, 12, 34, 56, 7), (9999, 12, 31, 23, 59, 59, 999999)):
+        t, micro = datetime.datetime(*when), datetime.timedelta(microseconds=1)
+        text = t.isoformat(timespec="microseconds") + "Z"
+        f.block("timestamp " + text, text=text.encode(), bytes=sortable((t - datetime.datetime(1970, 1, 1)) // micro))
     return f
 
 
@@ -557,7 +583,7 @@ def format_with_example(document):
 def main():
     prove_argon2id()
     changed = []
-    outputs = {f.path: f.text for f in (hash_file(), argon_file(), keys_file(), object_file(), unlockers_file(),
+    outputs = {f.path: f.text for f in (hash_file(), argon_file(), keys_file(), types_file(), object_file(), unlockers_file(),
                                         keyring_file(), segment_file(), manifest_file(), anchor_file())}
     outputs[FORMAT] = format_with_example(open(FORMAT).read())
     for path, text in outputs.items():

@@ -73,6 +73,7 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
       Bounded(options), std::make_unique<consensus::SingleMember>(term_, index), index, opened->next_frame);
   applied_ = committed_ = index;
   applied_now_ = index.value;
+  typed_tables_ = state_->typed_tables();
   versions_.push_back(state_->CurrentView().base);
 }
 
@@ -388,6 +389,7 @@ Status Engine::ApplyOne(const std::shared_ptr<const std::vector<journal::Entry>>
   {
     WriterLock lock(state_lock_);
     outcome = state_->Commit(work->prepared, at, &changes);
+    typed_tables_.store(state_->typed_tables(), std::memory_order_relaxed);
     if (save_point) save = state_->saving();
   }
   watches_.Publish(at.index, changes, work);

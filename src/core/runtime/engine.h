@@ -66,6 +66,7 @@ class Engine : public session::Backend {
 
   Result<TableId> FindTable(std::string_view name) override;
   std::vector<session::TableInfo> ListTables() override;
+  Result<session::TableInfo> Describe(std::string_view table, std::string_view tag) override;
   void CreateTable(const tree::Descriptor& descriptor, session::WriteDone done) override;
   void DropTable(std::string_view name, session::WriteDone done) override;
   void Write(kernel::Batch batch, kernel::Wait wait, session::WriteDone done) override;
@@ -127,6 +128,7 @@ class Engine : public session::Backend {
   void Order();
   bool TakeEvents(std::deque<kernel::Event>& batch) HF_REQUIRES(ordering_);
   void Post(kernel::Event event);
+  Status CheckTypesOf(const kernel::Batch& batch);  // kKeyType, kValueType
   void Submit(journal::EntryKind kind, Bytes payload, kernel::Wait wait, session::WriteDone done);
   kernel::Ticket Remember(session::WriteDone done);
   void Dispatch(std::vector<kernel::Effect>& effects);
@@ -174,7 +176,8 @@ class Engine : public session::Backend {
   WatchHub watches_;
   std::function<uint64_t()> connections_;
   std::atomic<uint32_t> isolation_{0};
-  std::atomic<bool> clean_{false};  // the next save begins to clean thoroughly
+  std::atomic<bool> typed_tables_{false};  // State::typed_tables: most writers then need no lock for it
+  std::atomic<bool> clean_{false};         // the next save begins to clean thoroughly
 
   // What opening gave and nothing changes; the rest of it stands with its locks.
   const StoreId store_;

@@ -47,6 +47,23 @@ std::vector<session::TableInfo> Engine::ListTables() {
   return tables;
 }
 
+Result<session::TableInfo> Engine::Describe(std::string_view table, std::string_view tag) {
+  auto shown = [](const store::Tables& tables, std::string_view name) -> Result<session::TableInfo> {
+    HF_TRY(TableId id, store::FindTableIn(tables, name));
+    const store::Table& t = tables.at(id);
+    return session::TableInfo{id, t.descriptor, t.root.rows};
+  };
+  ReaderLock lock(state_lock_);
+  const store::Table* found = tag.empty() ? state_->FindTable(table) : nullptr;
+  if (found != nullptr) return session::TableInfo{found->id, found->descriptor, found->root.rows};
+  size_t at = table.rfind('@');
+  if (tag.empty() && at == table.npos) return Code::kNoTable;
+  std::string_view name = tag.empty() ? table.substr(0, at) : table;
+  auto view = store::TagView(state_->CurrentView().base, tag.empty() ? table.substr(at + 1) : tag);
+  if (!view) return tag.empty() ? Error(Code::kNoTable) : view.error();
+  return shown(view->tag->tables, name);
+}
+
 void Engine::CreateTable(const tree::Descriptor& descriptor, session::WriteDone done) {
   const std::string& name = descriptor.name;
   if (name.empty() || name.size() > limits::kTableNameBytesMax || !store::ValidUtf8(name))
@@ -80,7 +97,27 @@ void Engine::Write(kernel::Batch batch, kernel::Wait wait, session::WriteDone do
   for (const auto& c : batch.compares) {
     if (store::IsSystemTable(c.table)) return done(Refused(Code::kNoTable));
   }
+  Status typed = CheckTypesOf(batch);
+  if (!typed) return done(Refused(typed.code()));
   Submit(journal::EntryKind::kBatch, kernel::Encode(batch), wait, std::move(done));
+}
+
+// So that what cannot be applied costs no place in the log. A table that is not there yet, or not any more,
+// is looked at when the batch is applied.
+Status Engine::CheckTypesOf(const kernel::Batch& batch) {
+  if (!typed_tables_.load(std::memory_order_relaxed)) return Ok();
+  tree::Descriptor table;
+  TableId known;
+  for (const kernel::Operation& op : batch.operations) {
+    if (op.table != known) {
+      ReaderLock lock(state_lock_);
+      auto it = state_->tables().find(op.table);
+      table = it == state_->tables().end() ? tree::Descriptor() : it->second.descriptor;
+      known = op.table;
+    }
+    HF_TRY_VOID(store::CheckTypes(table, op));
+  }
+  return Ok();
 }
 
 void Engine::Sync(session::WriteDone done) {

@@ -414,5 +414,40 @@ TEST(Engine, RefusesTableNamesThatAreNotUtf8OrTooLong) {
       Code::kTableExists);
 }
 
+TEST(Engine, ARowThatIsNotOfItsTablesTypesIsRefusedBeforeItReachesTheLog) {
+  Rig rig;
+  rig.Open();
+  tree::Descriptor d;
+  d.name = "typed";
+  d.key_type = tree::Type::kUint64;
+  d.value_type = tree::Type::kJson;
+  ASSERT_TRUE(rig.Wait([&](session::WriteDone done) { rig.engine->CreateTable(d, std::move(done)); }).status);
+  TableId plain = rig.Create("plain");
+  for (bool again : {false, true}) {
+    TableId typed = rig.engine->FindTable("typed").value();
+    const std::string key = ToText(tree::FromUint64(7));
+    LogIndex before = rig.engine->AppliedIndex();
+    EXPECT_EQ(rig.Put(typed, "7", "{}").status.code(), Code::kKeyType);
+    EXPECT_EQ(rig.Put(typed, key, "{", kernel::Wait::kNone).status.code(), Code::kValueType);
+    kernel::Batch mixed = Rig::PutOf(plain, "k", "v");
+    mixed.operations.push_back(Rig::PutOf(typed, key, "nul").operations[0]);
+    auto refused =
+        rig.Wait([&](session::WriteDone done) { rig.engine->Write(mixed, kernel::Wait::kDurable, done); });
+    EXPECT_EQ(refused.status.code(), Code::kValueType);
+    EXPECT_EQ(rig.Get(plain, "k"), std::nullopt);
+    session::WriteReply good = rig.Put(typed, key, "{}");
+    ASSERT_TRUE(good.status);
+    EXPECT_EQ(good.index, before.next()) << "nothing that was refused has a place";
+    EXPECT_EQ(rig.Get(typed, key), "{}");
+    EXPECT_EQ(rig.engine->Describe("typed", "").value().descriptor, d);
+    EXPECT_EQ(rig.engine->Describe("type", "").code(), Code::kNoTable);
+    EXPECT_EQ(rig.engine->Describe("typed@x", "").code(), Code::kNoTable);
+    EXPECT_EQ(rig.engine->Describe("typed", "x").code(), Code::kNoTag);
+    if (again) break;
+    ASSERT_TRUE(rig.Stop());
+    rig.Open();
+  }
+}
+
 }  // namespace
 }  // namespace holdfast::runtime

@@ -149,11 +149,20 @@ class Backend {
   // name.
   virtual Result<TableId> FindTable(std::string_view name) = 0;
   virtual std::vector<TableInfo> ListTables() = 0;
+  // One of them; of a tag, if there is one, or by the name TABLE@TAG: as the tag shows it. kNoTable, kNoTag.
+  virtual Result<TableInfo> Describe(std::string_view table, std::string_view tag) {
+    if (!tag.empty()) return Code::kNoTag;
+    for (TableInfo& t : ListTables()) {
+      if (t.descriptor.name == table) return std::move(t);
+    }
+    return Code::kNoTable;
+  }
   virtual void CreateTable(const tree::Descriptor& descriptor,
                            WriteDone done) = 0;  // kTableExists, kTableName
   virtual void DropTable(std::string_view name, WriteDone done) = 0;
 
-  // All or nothing. Checks the API's limits. Compares need kDurable (kCompareNeedsDurable).
+  // All or nothing. Checks the API's limits and the tables' types (kKeyType, kValueType). Compares need
+  // kDurable (kCompareNeedsDurable).
   virtual void Write(kernel::Batch batch, kernel::Wait wait, WriteDone done) = 0;
   virtual void Sync(WriteDone done) = 0;
   // Between the two calls, which this thread makes soon after each other, the writes it submits are gathered:

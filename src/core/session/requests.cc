@@ -138,6 +138,22 @@ Result<ScanRange> RangeOf(const v1::ScanRequest& request) {
   return range;
 }
 
+namespace {
+
+// The numbers of the API are those of the format, but for bytes: 0, what a client says that knows no types.
+Result<tree::Type> TypeOf(v1::Type type) {
+  int n = static_cast<int>(type);
+  if (n == v1::TYPE_BYTES) return tree::Type::kBytes;
+  if (n < v1::TYPE_TEXT || n > v1::TYPE_JSON) return Code::kInvalidArgument;
+  return static_cast<tree::Type>(n);
+}
+
+}  // namespace
+
+v1::Type ToProto(tree::Type type) {
+  return type == tree::Type::kBytes ? v1::TYPE_BYTES : static_cast<v1::Type>(type);
+}
+
 Result<tree::Descriptor> DescriptorOf(const v1::CreateTableRequest& request) {
   if (request.leaf_rows_max() > limits::kOrderMax || request.inner_children_max() > limits::kOrderMax) {
     return Code::kInvalidArgument;
@@ -156,6 +172,9 @@ Result<tree::Descriptor> DescriptorOf(const v1::CreateTableRequest& request) {
   } else if (request.layout() != v1::LAYOUT_BTREE) {
     return Code::kInvalidArgument;
   }
+  HF_TRY(d.key_type, TypeOf(request.key_type()));
+  HF_TRY(d.value_type, TypeOf(request.value_type()));
+  if (!tree::MayBeKey(d.key_type)) return Code::kInvalidArgument;
   return d;
 }
 

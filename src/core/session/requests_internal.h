@@ -31,9 +31,11 @@ struct ScanRange {
 // The request's bounds and its prefix as one range. kKeySize: a prefix longer than a key.
 Result<ScanRange> RangeOf(const v1::ScanRequest& request);
 
-// kInvalidArgument: an order above limits::kOrderMax or its layout's, or no layout of ours. The name is not
-// looked at.
+// kInvalidArgument: an order above limits::kOrderMax or its layout's, no layout or type of ours, or keys of a
+// type of values. The name is not looked at.
 Result<tree::Descriptor> DescriptorOf(const v1::CreateTableRequest& request);
+
+v1::Type ToProto(tree::Type type);
 
 }  // namespace holdfast::session
 

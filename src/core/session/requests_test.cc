@@ -109,5 +109,21 @@ TEST(Requests, APatriciaTableHasItsOwnOrdersAndNoLayoutIsMadeUp) {
   EXPECT_EQ(DescriptorOf(create).code(), Code::kInvalidArgument);
 }
 
+TEST(Requests, TypesAreThoseOfTheFormatAndNoneIsMadeUp) {
+  v1::CreateTableRequest create;
+  EXPECT_EQ(DescriptorOf(create).value().key_type, tree::Type::kBytes);
+  for (int n : {0, 2, 3, 4, 5, 6, 7}) {
+    create.set_value_type(static_cast<v1::Type>(n));
+    EXPECT_EQ(ToProto(DescriptorOf(create).value().value_type), n);
+    create.set_key_type(static_cast<v1::Type>(n));
+    EXPECT_EQ(DescriptorOf(create).has_value(), n != v1::TYPE_JSON);
+    create.set_key_type(v1::TYPE_BYTES);
+  }
+  for (int n : {-1, 1, 8, 256 + 2}) {
+    create.set_value_type(static_cast<v1::Type>(n));
+    EXPECT_EQ(DescriptorOf(create).code(), Code::kInvalidArgument) << n;
+  }
+}
+
 }  // namespace
 }  // namespace holdfast::session

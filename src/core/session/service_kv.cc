@@ -94,21 +94,15 @@ class KvService final : public RawKv {
   ServerUnaryReactor* ListTables(CallbackServerContext* context, const ByteBuffer* in,
                                  ByteBuffer* out) override {
     return Begin<v1::ListTablesRequest, v1::ListTablesReply>(context, in, out, [this](auto call) {
-      for (const TableInfo& table : services_.backend.ListTables()) {
-        if (table.descriptor.name.empty()) continue;  // system tables
-        v1::TableInfo* info = call->reply.add_tables();
-        info->set_table(table.descriptor.name);
-        info->set_id(table.id.bytes.data(), table.id.bytes.size());
-        info->set_rows(table.rows);
-        info->set_never_inline(!table.descriptor.inline_values);
-        info->set_leaf_rows_max(table.descriptor.leaf_rows_max);
-        info->set_inner_children_max(table.descriptor.inner_children_max);
-        if (table.descriptor.layout != tree::Layout::kPatricia) continue;
-        info->set_layout(v1::LAYOUT_PATRICIA);
-        if (table.saved == LogIndex()) continue;
-        info->set_root(table.public_root.data(), table.public_root.size());
-        info->set_root_index(table.saved.value);
+      if (call->request.table().empty()) {
+        for (const TableInfo& table : services_.backend.ListTables()) {
+          if (!table.descriptor.name.empty()) FillInfo(table, call->reply.add_tables());  // no system tables
+        }
+        return call->Finish();
       }
+      auto table = services_.backend.Describe(call->request.table(), call->request.tag());
+      if (!table) return call->Fail(table.code());
+      FillInfo(*table, call->reply.add_tables());
       call->Finish();
     });
   }
@@ -142,6 +136,23 @@ class KvService final : public RawKv {
  private:
   // gRPC hands its own buffer as const and keeps it until the call ends; the bytes are not needed so long.
   static ByteBuffer* Own(const ByteBuffer* in) { return const_cast<ByteBuffer*>(in); }
+
+  static void FillInfo(const TableInfo& from, v1::TableInfo* to) {
+    const tree::Descriptor& d = from.descriptor;
+    to->set_table(d.name);
+    to->set_id(from.id.bytes.data(), from.id.bytes.size());
+    to->set_rows(from.rows);
+    to->set_never_inline(!d.inline_values);
+    to->set_leaf_rows_max(d.leaf_rows_max);
+    to->set_inner_children_max(d.inner_children_max);
+    to->set_key_type(ToProto(d.key_type));
+    to->set_value_type(ToProto(d.value_type));
+    if (d.layout != tree::Layout::kPatricia) return;
+    to->set_layout(v1::LAYOUT_PATRICIA);
+    if (from.saved == LogIndex()) return;
+    to->set_root(from.public_root.data(), from.public_root.size());
+    to->set_root_index(from.saved.value);
+  }
 
   // `run` gets the call when its request is decoded, and answers it, now or later.
   template <typename Request, typename Reply, typename Run>

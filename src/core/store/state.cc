@@ -84,6 +84,7 @@ State::State(VersionPtr base, seal::Keyring keyring)
       position_(base_->manifest.root.position) {
   for (const auto& [id, table] : tables_) {
     if (!ReservedTable(id)) by_name_[table.descriptor.name] = id;
+    typed_tables_ |= table.descriptor.typed();
   }
   for (const auto& [name, tag] : base_->manifest.root.tags) {
     TagState& t = tags_[name];
@@ -246,8 +247,11 @@ Result<State::Prepared> State::Prepare(const journal::Entry& entry, const View& 
   p.outcome = CheckSession(p.batch, &p.repeated);
   if (p.repeated || !p.outcome.ok()) return p;
   for (const auto& op : p.batch.operations) {
-    if (!tables_.contains(op.table)) {
-      p.outcome = Refuse(Code::kNoTable);
+    auto table = tables_.find(op.table);
+    // Again, since whoever proposed it may not have looked (or not known the table yet).
+    Status fits = table == tables_.end() ? Status(Code::kNoTable) : CheckTypes(table->second.descriptor, op);
+    if (!fits) {
+      p.outcome = Refuse(fits.code());
       return p;
     }
   }
@@ -321,6 +325,7 @@ Outcome State::CommitCreate(const journal::Entry& entry) {
   table.epoch = command->epoch;
   table.descriptor = std::move(descriptor).value();
   if (!system) by_name_[table.descriptor.name] = table.id;
+  typed_tables_ |= table.descriptor.typed();
   keyring_.AddTable(table.id, table.epoch, std::move(command->key));
   tables_.emplace(command->table, std::move(table));
   return {};

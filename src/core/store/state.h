@@ -54,6 +54,14 @@ struct Outcome {
   bool ok() const { return code == Code{}; }
 };
 
+// Whether a write of a batch is of its table's types: kKeyType, kValueType. The ends of a range may be any
+// bytes. For kernel::Operation and kernel::OperationView.
+template <typename Operation>
+Status CheckTypes(const tree::Descriptor& table, const Operation& write) {
+  if (write.kind == kernel::OperationKind::kPut) return table.CheckRow(write.key, write.value);
+  return write.kind == kernel::OperationKind::kDelete ? table.CheckKey(write.key) : Ok();
+}
+
 // A change that an entry made, for watchers; views into the entry's payload or the prepared command.
 struct Change {
   TableId table;
@@ -115,6 +123,8 @@ class State {
   const journal::LogPosition& position() const { return position_; }
   const Tables& tables() const { return tables_; }
   const Table* FindTable(std::string_view name) const;
+  // Whether a table has, or had, keys or values of a type: else there is nothing for CheckTypes to find.
+  bool typed_tables() const { return typed_tables_; }
   struct TagState {
     LogIndex index;               // 0: of the next save point
     std::vector<TableId> tables;  // ascending; whose keys are kept for it
@@ -161,6 +171,7 @@ class State {
   journal::LogPosition position_;
   std::unique_ptr<SavePoint> saving_;
   bool ignore_save_points_ = false;
+  bool typed_tables_ = false;
   std::vector<PreCommitHook> hooks_;
 };
 

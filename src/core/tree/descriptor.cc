@@ -6,30 +6,6 @@ namespace holdfast::tree {
 namespace {
 
 constexpr uint16_t kVersion = 1;
-constexpr uint8_t kTypeBytes = 1;
-
-// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
-bool IsUtf8(ByteView b) {
-  for (size_t i = 0; i < b.size();) {
-    uint8_t c = b[i];
-    size_t n = c < 0x80                ? 1
-               : c >= 0xC2 && c < 0xE0 ? 2
-               : c >= 0xE0 && c < 0xF0 ? 3
-               : c >= 0xF0 && c < 0xF5 ? 4
-                                       : 0;
-    if (n == 0 || b.size() - i < n) return false;
-    for (size_t k = 1; k < n; ++k) {
-      if ((b[i + k] & 0xC0) != 0x80) return false;
-    }
-    uint8_t second = n > 1 ? b[i + 1] : 0;
-    if ((c == 0xE0 && second < 0xA0) || (c == 0xED && second > 0x9F) || (c == 0xF0 && second < 0x90) ||
-        (c == 0xF4 && second > 0x8F)) {
-      return false;
-    }
-    i += n;
-  }
-  return true;
-}
 
 bool OrderInBounds(uint16_t n) { return n >= limits::kOrderMin && n <= limits::kOrderMax; }
 
@@ -46,8 +22,8 @@ Bytes Descriptor::Encode() const {
   Writer w(out);
   w.U16(kVersion)
       .Blob16(AsBytes(name))
-      .U8(kTypeBytes)
-      .U8(kTypeBytes)
+      .U8(static_cast<uint8_t>(key_type))
+      .U8(static_cast<uint8_t>(value_type))
       .U8(inline_values ? 1 : 0)
       .U8(static_cast<uint8_t>(layout));
   w.U16(leaf_rows_max).U16(inner_children_max).U16(0);
@@ -61,18 +37,29 @@ Result<Descriptor> Descriptor::Decode(ByteView untrusted) {
   if (version != kVersion) return Code::kUnknownFormat;
   Descriptor d;
   ByteView name = r.Blob16(limits::kTableNameBytesMax);
-  uint8_t key_type = r.U8(), value_type = r.U8(), inlining = r.U8();
+  d.key_type = static_cast<Type>(r.U8());
+  d.value_type = static_cast<Type>(r.U8());
+  uint8_t inlining = r.U8();
   d.layout = static_cast<Layout>(r.U8());
   d.leaf_rows_max = r.U16();
   d.inner_children_max = r.U16();
   uint16_t indexes = r.U16();
   if (!r.Finish() || inlining > 1 || !IsUtf8(name)) return Code::kMalformed;
-  if (key_type != kTypeBytes || value_type != kTypeBytes || indexes != 0) return Code::kUnknownFormat;
+  if (!IsKnown(d.key_type) || !IsKnown(d.value_type) || indexes != 0) return Code::kUnknownFormat;
   if (d.layout != Layout::kBTree && d.layout != Layout::kPatricia) return Code::kUnknownFormat;
-  if (!ShapeInBounds(d)) return Code::kInvalidArgument;
+  if (!ShapeInBounds(d) || !MayBeKey(d.key_type)) return Code::kInvalidArgument;
   d.name = ToText(name);
   d.inline_values = inlining == 1;
   return d;
+}
+
+Status Descriptor::CheckKey(ByteView key) const {
+  return IsOf(key_type, key) ? Ok() : Status(Code::kKeyType);
+}
+
+Status Descriptor::CheckRow(ByteView key, ByteView value) const {
+  HF_TRY_VOID(CheckKey(key));
+  return IsOf(value_type, value) ? Ok() : Status(Code::kValueType);
 }
 
 }  // namespace holdfast::tree

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/result.h"
+#include "core/tree/types.h"
 
 namespace holdfast::tree {
 
@@ -22,12 +23,19 @@ struct Descriptor {
   // Patricia: kPatriciaChildrenMax, and leaves of at most kPatriciaLeafRowsMax.
   uint16_t inner_children_max = limits::kInnerChildrenDefault;
   Layout layout = Layout::kBTree;
+  Type key_type = Type::kBytes;  // one that MayBeKey
+  Type value_type = Type::kBytes;
   friend bool operator==(const Descriptor&, const Descriptor&) = default;
 
   Bytes Encode() const;
-  // errors  kMalformed; kUnknownFormat for a version or layout we do not know; kInvalidArgument for orders
-  // out of the layout's bounds
+  // errors  kMalformed; kUnknownFormat for a version, layout or type we do not know; kInvalidArgument for
+  // orders out of the layout's bounds or keys of a type of values
   static Result<Descriptor> Decode(ByteView untrusted);
+
+  // Whether a row may be in the table: kKeyType, kValueType. Linear in the bytes of text and JSON.
+  Status CheckKey(ByteView key) const;
+  Status CheckRow(ByteView key, ByteView value) const;
+  bool typed() const { return key_type != Type::kBytes || value_type != Type::kBytes; }
 };
 
 inline constexpr uint16_t kPatriciaLeafRowsMax = 32;  // of the longest rows: below limits::kLeafBytesMax
