@@ -13,7 +13,7 @@ namespace {
 
 struct TableArguments {
   std::string table;
-  bool never_inline = false;
+  bool never_inline = false, transient = false;
   uint32_t order = 0;
   std::string layout = "btree", key_type = "bytes", value_type = "bytes";
 };
@@ -28,6 +28,7 @@ int Create(const KvOptions& options, const TableArguments& a) {
   sdk::TableOptions table;
   table.never_inline = a.never_inline;
   table.leaf_rows_max = table.inner_children_max = a.order;
+  table.transient = a.transient;
   table.key_type = TypeNamed(a.key_type);
   table.value_type = TypeNamed(a.value_type);
   if (a.layout == "patricia") {
@@ -101,6 +102,7 @@ void AddKvTable(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen&
                    "patricia: the root depends on the rows alone, and rows can be proven (kv get --proof)")
       ->check(CLI::IsMember({"btree", "patricia"}))
       ->capture_default_str();
+  create->add_flag("--transient", a->transient, "in memory alone, empty after a restart (not yet: refused)");
   create
       ->add_option("--key-type", a->key_type, "what keys must be; integers and times sort as what they mean")
       ->check(CLI::IsMember({"bytes", "text", "int64", "uint64", "uuid", "timestamp"}))

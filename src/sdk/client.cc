@@ -181,6 +181,7 @@ Result<Written> Client::CreateTable(const std::string& table, const TableOptions
   request.set_layout(options.layout == Layout::kPatricia ? v1::LAYOUT_PATRICIA : v1::LAYOUT_BTREE);
   request.set_key_type(TypeOf(options.key_type));
   request.set_value_type(TypeOf(options.value_type));
+  request.set_transient(options.transient);
   return ToWritten(Call(*s_->stub, &v1::Kv::Stub::CreateTable, request, s_->timeout_ms));
 }
 

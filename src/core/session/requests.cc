@@ -154,7 +154,10 @@ v1::Type ToProto(tree::Type type) {
   return type == tree::Type::kBytes ? v1::TYPE_BYTES : static_cast<v1::Type>(type);
 }
 
+HF_NOT_YET("transient tables, which are never journalled: a request for one is refused (kUnsupported)");
+
 Result<tree::Descriptor> DescriptorOf(const v1::CreateTableRequest& request) {
+  if (request.transient()) return Code::kUnsupported;
   if (request.leaf_rows_max() > limits::kOrderMax || request.inner_children_max() > limits::kOrderMax) {
     return Code::kInvalidArgument;
   }

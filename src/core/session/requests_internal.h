@@ -32,7 +32,7 @@ struct ScanRange {
 Result<ScanRange> RangeOf(const v1::ScanRequest& request);
 
 // kInvalidArgument: an order above limits::kOrderMax or its layout's, no layout or type of ours, or keys of a
-// type of values. The name is not looked at.
+// type of values; kUnsupported: a transient one. The name is not looked at.
 Result<tree::Descriptor> DescriptorOf(const v1::CreateTableRequest& request);
 
 v1::Type ToProto(tree::Type type);

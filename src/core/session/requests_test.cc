@@ -109,6 +109,12 @@ TEST(Requests, APatriciaTableHasItsOwnOrdersAndNoLayoutIsMadeUp) {
   EXPECT_EQ(DescriptorOf(create).code(), Code::kInvalidArgument);
 }
 
+TEST(Requests, ATransientTableIsRefusedRatherThanMadeDurable) {
+  v1::CreateTableRequest create;
+  create.set_transient(true);
+  EXPECT_EQ(DescriptorOf(create).code(), Code::kUnsupported);
+}
+
 TEST(Requests, TypesAreThoseOfTheFormatAndNoneIsMadeUp) {
   v1::CreateTableRequest create;
   EXPECT_EQ(DescriptorOf(create).value().key_type, tree::Type::kBytes);

@@ -30,6 +30,8 @@ Bytes Descriptor::Encode() const {
   return out;
 }
 
+HF_NOT_YET("secondary indexes: a descriptor that names one is refused (kUnknownFormat)");
+
 Result<Descriptor> Descriptor::Decode(ByteView untrusted) {
   Reader r(untrusted);
   uint16_t version = r.U16();
