@@ -202,7 +202,8 @@ class PageScan {
         max_bytes_(max_bytes),
         page_(page) {}
 
-  Status Forward(ByteView from, ByteView until) {
+  Status Forward(ByteView from, ByteView until) HF_EXCLUDES(lock_) {
+    ReaderLock held(lock_);
     cursor_.SeekTo(from);
     while (!Full()) {
       LetOthersIn();
@@ -221,7 +222,8 @@ class PageScan {
     return Ok();
   }
 
-  Status Backward(ByteView from, ByteView until) {
+  Status Backward(ByteView from, ByteView until) HF_EXCLUDES(lock_) {
+    ReaderLock held(lock_);
     if (until.empty()) {
       cursor_.SeekToEnd();
     } else {
@@ -239,31 +241,31 @@ class PageScan {
   static constexpr size_t kRowsPerLock = 1024;
 
   bool Full() const { return page_.size() >= max_rows_ || page_.bytes() >= max_bytes_; }
-  void LetOthersIn() {  // the applier, above all
+  void LetOthersIn() HF_REQUIRES_SHARED(lock_) {  // the applier, above all
     if (page_.size() - rows_then_ < kRowsPerLock) return;
     rows_then_ = page_.size();
-    lock_.Unlock();
-    lock_.Lock();
+    lock_.UnlockShared();
+    lock_.LockShared();
   }
   template <typename Step>
-  Status Fetch(const Step& step) {
+  Status Fetch(const Step& step) HF_REQUIRES_SHARED(lock_) {
     if (step.failed()) return step.error();
-    lock_.Unlock();
+    lock_.UnlockShared();
     Status fetched = nodes_.Fetch(step.need());
-    lock_.Lock();
+    lock_.LockShared();
     return fetched;
   }
-  Status AddBlob(ByteView key, const tree::StoredValue& value) {
+  Status AddBlob(ByteView key, const tree::StoredValue& value) HF_REQUIRES_SHARED(lock_) {
     tree::BlobReader reader(value);
-    lock_.Unlock();
+    lock_.UnlockShared();
     auto bytes = store::Drive(nodes_, [&] { return reader.Run(nodes_); });
-    lock_.Lock();
+    lock_.LockShared();
     if (!bytes) return bytes.error();
     page_.Add(key, *bytes);
     return Ok();
   }
   // False: the end of the range.
-  Result<bool> AddRun(const tree::MergedCursor::Run& run, ByteView until) {
+  Result<bool> AddRun(const tree::MergedCursor::Run& run, ByteView until) HF_REQUIRES_SHARED(lock_) {
     const tree::Node& leaf = *run.leaf;
     size_t end = until.empty() ? run.to : std::min(run.to, leaf.LowerBound(until));
     bool more = end == run.to;
@@ -278,7 +280,8 @@ class PageScan {
     return more;
   }
   template <typename InRange>
-  Result<bool> AddRow(tree::Step<std::optional<tree::MergedCursor::Row>> step, InRange in_range) {
+  Result<bool> AddRow(tree::Step<std::optional<tree::MergedCursor::Row>> step, InRange in_range)
+      HF_REQUIRES_SHARED(lock_) {
     if (step.needs() || step.failed()) {
       HF_TRY_VOID(Fetch(step));
       return true;
@@ -293,7 +296,7 @@ class PageScan {
     return true;
   }
 
-  sync::ReaderLock lock_;
+  sync::SharedMutex& lock_;
   ReaderNodes& nodes_;
   tree::MergedCursor cursor_;
   const size_t max_rows_, max_bytes_;
