@@ -66,9 +66,10 @@ class ConfigReader {
     if (config_.temporary_path.empty()) return Bad("'Service.TemporaryPath' is missing");
     if (memory_bytes_ != 0) {
       if (cache_given_) return Bad("'Service.CacheBytes' and 'Service.MemoryBytes' are both given");
-      // The core has half as much for changes as for nodes, and no more than it has by itself.
-      config_.cache_bytes = std::max(
-          memory_bytes_ / 3 * 2, memory_bytes_ - std::min<uint64_t>(memory_bytes_, limits::kOverlayBytesMax));
+      // What the core takes for changes beside so much for nodes: half of it, within these bounds.
+      uint64_t changes =
+          std::clamp<uint64_t>(memory_bytes_ / 3, 2 * limits::kOverlayBytesFoldMin, limits::kOverlayBytesMax);
+      config_.cache_bytes = memory_bytes_ - changes;
     }
     return std::move(config_);
   }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 
 namespace holdfast::host {
@@ -36,6 +37,26 @@ TEST(ServerConfig, ReadsEveryKeyAndResolvesPathsAgainstItsDirectory) {
   EXPECT_EQ(c->anchor_file, "/srv/anchor");
   EXPECT_EQ(c->cache_bytes, 1'048'576u);
   EXPECT_EQ(c->log_level, "warn");
+}
+
+TEST(ServerConfig, OneMemorySettingIsNodesAndChangesTogether) {
+  auto parse = [](const std::string& service) {
+    std::string why;
+    return ParseServerConfig("Service: {DataStore: 'dir:s', TemporaryPath: t, " + service + "}", "/srv/d",
+                             &why);
+  };
+  for (uint64_t mib : {128u, 150u, 192u, 256u, 600u, 1024u, 65'536u}) {
+    uint64_t memory = mib << 20;
+    Result<ServerConfig> c = parse("MemoryBytes: " + std::to_string(memory));
+    ASSERT_TRUE(c.has_value()) << mib;
+    // As core/runtime/engine.h says.
+    uint64_t changes =
+        std::max<uint64_t>(64u << 20, std::min<uint64_t>(c->cache_bytes / 2, limits::kOverlayBytesMax));
+    EXPECT_LE(c->cache_bytes + changes, memory) << mib;
+    EXPECT_GE(c->cache_bytes + changes, memory / 10 * 9) << mib;
+  }
+  EXPECT_EQ(parse("MemoryBytes: 134217727").code(), Code::kBadConfig);
+  EXPECT_EQ(parse("MemoryBytes: 268435456, CacheBytes: 1").code(), Code::kBadConfig);
 }
 
 TEST(ServerConfig, DefaultsAreLoopbackAnyPortAndNoAnchor) {
