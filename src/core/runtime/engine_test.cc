@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <map>
+#include <thread>
 
 #include "core/runtime/core.h"
 #include "core/tree/proof.h"
@@ -447,6 +449,44 @@ TEST(Engine, ARowThatIsNotOfItsTablesTypesIsRefusedBeforeItReachesTheLog) {
     ASSERT_TRUE(rig.Stop());
     rig.Open();
   }
+}
+
+// Nodes leave the cache, and their places get new ones, while readers go by links.
+TEST(Engine, ReadersFindEveryRowWhileNodesComeAndGo) {
+  constexpr int kRows = 3000, kReaders = 3, kGets = 15'000, kRounds = 6;
+  Rig rig;
+  rig.Open({}, 300'000);
+  TableId t = rig.Create("t");
+  auto key = [](int n) { return "key" + std::to_string(n * 7919 % kRows); };
+  auto write_all = [&](int round) {
+    kernel::Batch b;
+    for (int n = 0; n < kRows; ++n) {
+      std::string value = key(n) + " in round " + std::to_string(round);
+      b.operations.push_back({kernel::OperationKind::kPut, t, ToBytes(key(n)), ToBytes(value), {}});
+    }
+    auto done = rig.Wait(
+        [&](session::WriteDone d) { rig.engine->Write(std::move(b), kernel::Wait::kDurable, std::move(d)); });
+    EXPECT_TRUE(done.status.has_value());
+    auto saved = rig.Wait([&](session::WriteDone d) { rig.engine->SaveState(std::move(d)); });
+    EXPECT_TRUE(saved.status.has_value());
+  };
+  write_all(0);
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> readers;
+  for (int r = 0; r < kReaders; ++r) {
+    readers.emplace_back([&, r] {
+      crypto::SeededRandom random(static_cast<uint64_t>(r));
+      for (int i = 0; i < kGets; ++i) {
+        std::string k = key(static_cast<int>(random.Below(kRows)));
+        auto v = rig.engine->Get(t, AsBytes(k), {}, 5000);
+        if (!v || !*v || !AsText(**v).starts_with(k + " in round ")) ++wrong;
+      }
+    });
+  }
+  for (int round = 1; round <= kRounds; ++round) write_all(round);
+  for (std::thread& r : readers) r.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_LE(rig.engine->Status_().cache_bytes, 2 * 300'000u);
 }
 
 }  // namespace
