@@ -364,9 +364,12 @@ class Store {
   Result<Commit> write(Batch batch, Wait wait = Wait::kDurable);
 
   // Calls `body`, and makes what it wrote durable as one step if what it read still holds; otherwise calls it
-  // again, at most `attempts` times in all: kConflict. A body that answers an error, or throws, leaves
-  // nothing behind, and its error is the answer. The body may be called several times: it should change
-  // nothing but the transaction. Must not wait for another thread's atomic(): five seconds are all it has.
+  // again. A body that answers an error, or throws, leaves nothing behind, and its error is the answer. The
+  // body may be called several times: it should change nothing but the transaction. Must not wait for another
+  // thread's atomic(): five seconds are all it has.
+  // Transactions do not starve each other: one that has lost a row to another has the next turn at that row,
+  // and later ones that read it wait. So however many count up one row, each gets through. Writes outside of
+  // transactions wait for nobody: `attempts` times in all they may change what was read, then kConflict.
   Result<Commit> atomic(const std::function<Status(Transaction&)>& body, unsigned attempts = 64);
 
   Result<Snapshot> snapshot();  // of the newest durable state; kTooManyPins

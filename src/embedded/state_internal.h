@@ -11,6 +11,7 @@
 #include "core/kernel/atomic.h"
 #include "core/runtime/engine.h"
 #include "embedded/holdfast.h"
+#include "embedded/row_turns_internal.h"
 #include "host/runtime/anchor_file.h"
 #include "seam/storage.h"
 #include "sync/mutex.h"
@@ -52,6 +53,8 @@ struct State {
   sync::Mutex closing_mutex{sync::LockName::kOther};  // one Close at a time
   std::atomic<bool> closing{false};                   // newcomers stay out: readers may starve a writer
   std::atomic<uint64_t> expired_ms{0};
+
+  RowTurns turns;
 
   std::atomic<uint64_t> drops{0};  // of tables, by this process; 0: every handle names a table
 
@@ -106,6 +109,9 @@ struct Commands {
 struct Block {
   State& state;
   kernel::AtomicBlock block;
+  RowTurns::Places turns = 0;                   // that it has: nobody else's are waited for there
+  RowTurns::Places lost = 0;                    // at which it met somebody
+  std::vector<RowTurns::Places> observed = {};  // per compare of the batch
 };
 
 }  // namespace holdfast::inside

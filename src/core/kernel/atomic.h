@@ -55,6 +55,7 @@ class AtomicBlock {
 
   size_t depth() const { return depth_; }
   bool doomed() const { return doom_.has_value(); }
+  size_t compares() const { return batch_.compares.size(); }
   bool Expired(uint64_t now_ms) const;  // for the owner that wants to drop what nobody ends
 
  private:
