@@ -138,7 +138,7 @@ EmbeddedSystem OurSystem() {
 }
 
 void VerifyOurs(EmbeddedStore& store) {
-  Need(static_cast<Ours&>(store).engine().Verify(false, [](const std::string&) {}), "bench: verify");
+  Need(static_cast<Ours&>(store).engine().Verify({}, [](const std::string&) {}), "bench: verify");
 }
 
 uint64_t LiveBytesOfOurs(EmbeddedStore& store) {

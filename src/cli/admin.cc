@@ -102,15 +102,16 @@ int ListClients(const AdminArguments& a) {
 
 }  // namespace
 
-int VerifyServed(const std::string& server_yaml, bool require_fresh, bool json) {
+int VerifyServed(const std::string& server_yaml, bool require_fresh, const std::string& anchor, bool json) {
   std::vector<std::string> lines;
-  Status verdict = ConnectAdmin(server_yaml)->Verify(require_fresh, [&](const std::string& line) {
-    json ? lines.push_back(JsonString(line)) : PrintLine(line);
-  });
+  Bytes carried;
+  if (!anchor.empty()) carried = ReadAnchor(anchor, true).value_or(Bytes());
+  auto line = [&](const std::string& text) { json ? lines.push_back(JsonString(text)) : PrintLine(text); };
+  Status verdict = ConnectAdmin(server_yaml)->Verify(require_fresh, carried, line);
   if (json) {
-    JsonLine line;
-    line.Text("verdict", verdict ? "ok" : CodeName(verdict.code()));
-    PrintLine(line.Raw("lines", JsonArray(lines)).str());
+    JsonLine report;
+    report.Text("verdict", verdict ? "ok" : CodeName(verdict.code()));
+    PrintLine(report.Raw("lines", JsonArray(lines)).str());
   }
   Need(verdict, "verify");
   if (!json) PrintLine("verified");

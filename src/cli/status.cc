@@ -159,7 +159,10 @@ std::string StatusJson(const sdk::ServerStatus& s) {
   line.Number("cache_bytes_max", s.cache_bytes_max).Number("segments", s.segments);
   line.Number("segment_bytes", s.segment_bytes).Number("live_bytes", s.live_bytes);
   line.Number("connections", s.connections).Bool("full", s.full).Text("failed", Failed(s));
-  line.Text("freshness", s.freshness).Raw("isolation", isolation.str()).Raw("secrets", secrets.str());
+  line.Text("freshness", s.freshness)
+      .Text("anchor", s.anchor)
+      .Raw("isolation", isolation.str())
+      .Raw("secrets", secrets.str());
   return line.Raw("metrics", metrics.str()).str();
 }
 
@@ -176,6 +179,7 @@ std::vector<std::string> StatusLines(const sdk::ServerStatus& s) {
           HumanBytes(s.live_bytes),
       "connections  " + std::to_string(s.connections),
       "freshness    " + s.freshness,
+      "anchor       " + s.anchor,
   };
   if (s.full) lines.push_back("writes       refused: no space left on the provider; reads go on");
   if (s.failed != 0)

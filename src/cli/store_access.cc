@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cli/failure.h"
+#include "core/seal/anchor.h"
 #include "host/kv/dir.h"
 #include "host/kv/open.h"
 #include "host/runtime/anchor_file.h"
@@ -41,11 +42,16 @@ std::string AbsoluteUrl(const std::string& url) {
   return host::ResolveStoreUrl(url, std::filesystem::current_path(ignored).string());
 }
 
-std::optional<Bytes> ReadAnchorFile(const std::string& path, bool must_exist) {
-  Result<UntrustedBytes> anchor = host::AnchorFile(path).Get(host::kAnchorName);
+std::optional<Bytes> ReadAnchor(const std::string& text, bool must_exist) {
+  if (seal::AnchorClaim::IsShort(AsBytes(text))) {
+    if (Status typed = seal::AnchorClaim::CheckShort(text); !typed)
+      FailWith(Code::kUsage, "usage: --anchor " + text + ": mistyped");
+    return ToBytes(text);
+  }
+  Result<UntrustedBytes> anchor = host::AnchorFile(text).Get(host::kAnchorName);
   if (anchor) return std::move(anchor).value().take();
   if (anchor.code() == Code::kNotFound && !must_exist) return std::nullopt;
-  Fail("anchor " + path, anchor.code());
+  Fail("anchor " + text, anchor.code());
 }
 
 std::string ClientYamlBeside(const std::string& server_yaml) {

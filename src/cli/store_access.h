@@ -21,8 +21,9 @@ std::unique_ptr<seam::Storage> OpenStoreUnlessInUse(const std::string& url, host
 host::ServerConfig ReadServerYaml(const std::string& path);
 // A URL given as an argument: a relative `dir:` starts at the working directory.
 std::string AbsoluteUrl(const std::string& url);
-// Bytes of an anchor file. Absent: nothing, or a Failure if it `must_exist`.
-std::optional<Bytes> ReadAnchorFile(const std::string& path, bool must_exist);
+// What --anchor or AnchorFile gives: "hf1:…" itself, or the bytes of the file of that name. A Failure if it
+// is mistyped. Absent: nothing, or a Failure if it `must_exist`.
+std::optional<Bytes> ReadAnchor(const std::string& anchor, bool must_exist);
 
 // client.yaml beside a server.yaml.
 std::string ClientYamlBeside(const std::string& server_yaml);

@@ -65,7 +65,9 @@ void PrintJson(const store::VerifyReport& report) {
       .Number("bytes", report.bytes)
       .Number("last_index", report.last_index.value);
   line.Bool("fresh", report.freshness.proven).Number("fresh_to", report.freshness.index.value);
-  line.Text("freshness", report.freshness.Line()).Raw("findings", JsonArray(findings));
+  line.Text("freshness", report.freshness.Line())
+      .Text("anchor", report.short_anchor)
+      .Raw("findings", JsonArray(findings));
   std::printf("%s\n", line.str().c_str());
 }
 
@@ -78,6 +80,7 @@ void PrintText(const store::VerifyReport& report) {
       HumanBytes(report.segment_bytes).c_str(), Thousands(report.frames).c_str(),
       static_cast<unsigned long long>(report.last_index.value));
   std::printf("%s\n", report.freshness.Line().c_str());
+  if (!report.short_anchor.empty()) std::printf("anchor %s\n", report.short_anchor.c_str());
 }
 
 // The report on stdout; a bad verdict is one line on stderr and decides the exit code.
@@ -101,7 +104,7 @@ int Verify(const VerifyArguments& a) {
   std::unique_ptr<seam::Storage> storage = OpenStoreUnlessInUse(url, host::OpenMode::kReadOnly);
   if (!storage) {
     if (a.config.empty()) FailInUse(url);
-    return VerifyServed(a.config, a.require_fresh, a.json);
+    return VerifyServed(a.config, a.require_fresh, a.anchor, a.json);
   }
   (void)Take(store::PeekStore(*storage), url);  // before a passphrase is asked for
   SecretBytes passphrase = ReadPassphrase(a.passphrase_file, "Passphrase");
@@ -110,7 +113,7 @@ int Verify(const VerifyArguments& a) {
   options.require_fresh = a.require_fresh;
   options.progress = [&](uint64_t done, uint64_t total) { bar.Update(done, total); };
   if (!anchor.empty()) {
-    options.anchor = ReadAnchorFile(anchor, !a.anchor.empty());
+    options.anchor = ReadAnchor(anchor, !a.anchor.empty());
     options.anchor_name = anchor;
   }
   store::VerifyReport report = Take(store::VerifyStore(*storage, passphrase.view(), options), url);
@@ -129,7 +132,7 @@ int Restore(const RestoreArguments& a) {
   options.require_fresh = a.require_fresh;
   options.progress = [&](uint64_t done, uint64_t total) { bar.Update(done, total); };
   if (!a.anchor.empty()) {
-    options.anchor = ReadAnchorFile(a.anchor, true);
+    options.anchor = ReadAnchor(a.anchor, true);
     options.anchor_name = a.anchor;
   }
   store::VerifyReport report =
@@ -147,7 +150,9 @@ void AddVerify(CLI::App& app, Chosen& chosen) {
   c->add_option("-c,--config", o->config,
                 "server.yaml: its store and anchor; asks the server if one is running")
       ->excludes(store);
-  c->add_option("--anchor", o->anchor, "anchor file that proves how new the store must be");
+  c->add_option(
+      "--anchor", o->anchor,
+      "anchor that proves how new the store must be: a file, or hf1:… as status and verify print it");
   c->add_option("--passphrase-file", o->passphrase_file,
                 "file with the passphrase (else HOLDFAST_PASSPHRASE_FILE, else a prompt)");
   c->add_flag("--require-fresh", o->require_fresh, "fail unless an anchor proves freshness");
@@ -164,7 +169,9 @@ void AddRestore(CLI::App& app, Chosen& chosen) {
       "restore", "Copy a store into an empty place, verifying both, with the passphrase alone.");
   c->add_option("--from", o->from, "store URL; only read")->required();
   c->add_option("--to", o->to, "store URL; empty or absent")->required();
-  c->add_option("--anchor", o->anchor, "anchor file that proves how new the store must be");
+  c->add_option(
+      "--anchor", o->anchor,
+      "anchor that proves how new the store must be: a file, or hf1:… as status and verify print it");
   c->add_option("--passphrase-file", o->passphrase_file,
                 "file with the passphrase (else HOLDFAST_PASSPHRASE_FILE, else a prompt)");
   c->add_flag("--require-fresh", o->require_fresh, "fail unless an anchor proves freshness");

@@ -149,7 +149,7 @@ Status Store::save() {
 
 Status Store::verify(std::vector<std::string>* findings, bool require_fresh) {
   return state_->With([&](runtime::Engine& engine) -> Status {
-    return Public(engine.Verify(require_fresh, [&](const std::string& line) {
+    return Public(engine.Verify({require_fresh, std::nullopt}, [&](const std::string& line) {
       if (findings != nullptr) findings->push_back(line);
     }));
   });

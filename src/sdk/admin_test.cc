@@ -78,12 +78,12 @@ TEST_F(Admin, VerifyStreamsItsFindingsAndEndsWithItsOutcome) {
   server.backend.verify_lines = 5000;
   std::vector<std::string> lines;
   auto collect = [&](const std::string& line) { lines.push_back(line); };
-  EXPECT_TRUE(admin->Verify(false, collect).has_value());
+  EXPECT_TRUE(admin->Verify(false, {}, collect).has_value());
   ASSERT_EQ(lines.size(), 5000u);
   EXPECT_EQ(lines[4999], "finding 4999");
   server.backend.verify_ends = Code::kTampered;
-  EXPECT_EQ(admin->Verify(false, collect).code(), Code::kTampered);
-  EXPECT_EQ(admin->Verify(true, collect).code(), Code::kFreshnessUnproven);
+  EXPECT_EQ(admin->Verify(false, {}, collect).code(), Code::kTampered);
+  EXPECT_EQ(admin->Verify(true, {}, collect).code(), Code::kFreshnessUnproven);
 }
 
 TEST_F(Admin, ChangesThePassphraseOnlyForWhoKnowsTheOldOne) {

@@ -245,6 +245,7 @@ Result<ServerStatus> AdminClient::GetStatus() {
   s.full = reply->full();
   s.failed = reply->failed();
   s.freshness = reply->freshness();
+  s.anchor = reply->anchor();
   for (const auto& [name, value] : reply->metrics()) s.metrics.emplace_back(name, value);
   std::sort(s.metrics.begin(), s.metrics.end());
   for (const v1::Series& m : reply->series()) {
@@ -260,9 +261,11 @@ Result<uint64_t> AdminClient::SaveState() {
   return uint64_t{reply->index()};
 }
 
-Status AdminClient::Verify(bool require_fresh, const std::function<void(const std::string& line)>& line) {
+Status AdminClient::Verify(bool require_fresh, const Bytes& anchor,
+                           const std::function<void(const std::string& line)>& line) {
   v1::VerifyRequest request;
   request.set_require_fresh(require_fresh);
+  request.set_anchor(anchor.data(), anchor.size());
   grpc::ClientContext context;
   auto reader = s_->stub->Verify(&context, request);
   v1::VerifyReply reply;

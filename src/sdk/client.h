@@ -135,6 +135,7 @@ struct ServerStatus {
   bool full = false;
   uint32_t failed = 0;
   std::string freshness;
+  std::string anchor;  // the newest save point, to be carried elsewhere: "hf1:…"
   std::vector<std::pair<std::string, uint64_t>> metrics;  // of the kernel, by name
   std::vector<Series> series;                             // what Prometheus is shown
   uint32_t isolation = 0;                                 // bits of seam/isolation.def in force
@@ -179,7 +180,9 @@ class AdminClient {
 
   Result<ServerStatus> GetStatus();
   Result<uint64_t> SaveState();  // an index that is durable in a slot
-  Status Verify(bool require_fresh, const std::function<void(const std::string& line)>& line);  // no timeout
+  // `anchor`: in place of the server's own; empty = that one. No timeout.
+  Status Verify(bool require_fresh, const Bytes& anchor,
+                const std::function<void(const std::string& line)>& line);
   Result<uint64_t> CreateTag(const std::string& name);  // the index that it keeps
   Status DropTag(const std::string& name);              // no timeout
   Result<std::vector<TagEntry>> ListTags();

@@ -43,6 +43,30 @@ class Damage(rig.TestCase):
         self.assertIn(b"fresh to index", self.ok(rig.run(*url, "--require-fresh", "--anchor", self.d.directory / "anchor")))
         self.refused(rig.run(*url, "--anchor", self.root / "none"), 1, "none", "not found")
 
+    def test_RuleF2_a_short_anchor_that_was_carried_away_proves_freshness_and_finds_an_older_copy(self):
+        url = ["verify", "--store", f"dir:{self.d.store}", "--passphrase-file", self.d.passphrase, "--require-fresh", "--anchor"]
+        old = json.loads(self.ok(self.d.verify("--json")))["anchor"]
+        self.assertRegex(old, r"^hf1:[0-9a-z-]{40,80}$")
+        self.assertIn(b"fresh to index", self.ok(rig.run(*url, old)))
+        older = self.root / "older"
+        shutil.copytree(self.d.store, older)
+        self.d.start()
+        self.ok(self.d.kv("put", "t", "later", "write"))
+        self.ok(self.d.admin("save-state"))
+        status = json.loads(self.ok(self.d.admin("status", "--json")))
+        # A served store, asked with an anchor of ours in place of its own.
+        self.assertIn(b"fresh to index", self.ok(self.d.verify("--anchor", old)))
+        self.refused(self.d.verify("--anchor", old[:-1] + ("0" if old[-1] != "0" else "1")), 2, "mistyped")
+        self.d.stop()
+        new = status["anchor"]
+        self.assertNotEqual(new, old)
+        self.assertIn(b"fresh to index", self.ok(rig.run(*url, old)))
+        self.assertIn(b"fresh to index", self.ok(rig.run(*url, new.upper())))
+        shutil.rmtree(self.d.store)
+        shutil.copytree(older, self.d.store)
+        self.refused(rig.run(*url, new), 3, "rolled back")
+        self.assertIn(b"fresh to index", self.ok(rig.run(*url, old)))
+
     def test_a_flipped_bit_in_any_file_is_named_and_exit_3(self):
         for path in sorted(p for p in self.d.store.rglob("*") if p.is_file() and p.stat().st_size > 0):
             name = str(path.relative_to(self.d.store))

@@ -385,7 +385,8 @@ def descriptors():
 
 def anchors():
     anchor = b"HFANCHR1" + bytes(range(16)) + u64(3) + u64(77) + bytes(32) + u64(5) + bytes(32)
-    return {"made": b"\1" + anchor, "short": b"\1" + anchor[:-1], "long": b"\1" + anchor + b"\0", "other_magic": b"\1" + anchor.replace(b"1", b"2", 1)}
+    short = open(os.path.join(CORPUS, "..", "..", "vectors", "anchor.txt")).read().split('text = "')[1].strip().encode()
+    return {"made": b"\1" + anchor, "short_form": b"\0" + short, "short_form_mistyped": b"\0" + short[:-1] + b"u", "short": b"\1" + anchor[:-1], "long": b"\1" + anchor + b"\0", "other_magic": b"\1" + anchor.replace(b"1", b"2", 1)}
 
 def segments():
     def pieces(*texts): return b"\2" + bytes(4) + b"".join(bytes([len(c), len(h)]) + c + h for c, h in texts)

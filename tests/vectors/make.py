@@ -269,6 +269,19 @@ def anchor(key, store, term, index, chain, save):
     return out + hmac(key, out)
 
 
+def short_anchor(key, store, term, index, chain, save):
+    def counted_number(n):
+        size = (n.bit_length() + 7) // 8
+        return bytes([size]) + n.to_bytes(size, "little")
+    tag = hmac(key, b"holdfast short anchor" + store + struct.pack("<QQQ", term, index, save) + chain)[:12]
+    body = store[:4] + counted_number(term) + counted_number(index) + counted_number(save) + tag
+    whole = body + struct.pack("<I", crc32c(body))
+    bits = "".join(f"{b:08b}" for b in whole)
+    bits += "0" * (-len(bits) % 5)
+    letters = "".join("0123456789abcdefghjkmnpqrstvwxyz"[int(bits[i:i + 5], 2)] for i in range(0, len(bits), 5))
+    return "hf1:" + "-".join(letters[i:i + 4] for i in range(0, len(letters), 4))
+
+
 # ---- files -----------------------------------------------------------------------------------------------------
 class File:
     def __init__(self, name, about):
@@ -429,6 +442,8 @@ def anchor_file():
     key = kdf(MASTER, "holdfast anchor", STORE)
     f.block("anchor", key=key, store=STORE, term=3, index=1234567890123, chain=salt_of("chain"), save=17,
             bytes=anchor(key, STORE, 3, 1234567890123, salt_of("chain"), 17))
+    f.block("short anchor", key=key, store=STORE, term=3, index=1234567890123, chain=salt_of("chain"), save=17,
+            text=short_anchor(key, STORE, 3, 1234567890123, salt_of("chain"), 17))
     return f
 
 

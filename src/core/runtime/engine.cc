@@ -64,6 +64,7 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
       state_(std::move(opened->state)),
       secrets_(std::move(opened->secrets)),
       chain_key_(secrets_.keys.chain),
+      anchor_key_(secrets_.keys.anchor),
       deleted_(std::move(opened->deleted)),
       leftovers_(std::move(opened->leftovers)),
       placement_(opened->placement),

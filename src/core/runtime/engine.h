@@ -97,7 +97,8 @@ class Engine : public session::Backend {
   void SaveState(session::WriteDone done) override;
   session::StoreStatus Status_() override;
   void SampleMetrics() override;
-  Status Verify(bool require_fresh, const std::function<void(const std::string& line)>& line) override;
+  Status Verify(const session::VerifyQuestion& question,
+                const std::function<void(const std::string& line)>& line) override;
   Status ChangePassphrase(SecretBytes old_passphrase, SecretBytes new_passphrase) override;
   Result<std::optional<Bytes>> GetSystem(std::string_view key) override;
   Result<std::vector<session::Row>> ScanSystem(std::string_view prefix) override;
@@ -225,6 +226,7 @@ class Engine : public session::Backend {
   sync::Mutex save_mutex_{sync::LockName::kSave};          // around saves and verify: slots stand still
   store::Secrets secrets_ HF_GUARDED_BY(save_mutex_);      // its record of unlockers changes
   const Key& chain_key_;                                   // of secrets_, and never changes
+  const Key& anchor_key_;                                  // likewise
   std::set<uint32_t> deleted_ HF_GUARDED_BY(save_mutex_);  // segments whose delete is confirmed
   std::vector<std::string> leftovers_ HF_GUARDED_BY(save_mutex_);  // of a save that failed
   const store::Placement placement_;

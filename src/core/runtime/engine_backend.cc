@@ -239,6 +239,7 @@ session::StoreStatus Engine::Status_() {
     const store::Manifest& m = state_->CurrentView().base->manifest;
     s.saved = m.root.position.index;
     s.save = m.save;
+    s.anchor = store::ShortAnchor(anchor_key_, m);
     s.dirty_bytes = state_->dirty_bytes();
     for (const auto& [number, segment] : m.segments) {
       ++s.segments;
@@ -286,14 +287,18 @@ void Engine::SampleMetrics() {
   sync::SampleCpu();
 }
 
-Status Engine::Verify(bool require_fresh, const std::function<void(const std::string& line)>& line) {
+Status Engine::Verify(const session::VerifyQuestion& question,
+                      const std::function<void(const std::string& line)>& line) {
   MutexLock save_lock(save_mutex_);  // slots and segments stand still
   store::VerifyOptions options;
-  options.require_fresh = require_fresh;
+  options.require_fresh = question.require_fresh;
   // Verify calls them in turn.
   options.hold_writes = [this]() HF_NO_THREAD_SAFETY_ANALYSIS { write_mutex_.Lock(); };
   options.release_writes = [this]() HF_NO_THREAD_SAFETY_ANALYSIS { write_mutex_.Unlock(); };
-  if (anchor_ != nullptr) {
+  if (question.anchor) {
+    options.anchor = question.anchor;
+    options.anchor_name = "given";
+  } else if (anchor_ != nullptr) {
     auto anchor = anchor_->Get(store::kAnchorName);
     if (anchor)
       options.anchor = std::move(anchor).value().take();
@@ -312,6 +317,7 @@ Status Engine::Verify(bool require_fresh, const std::function<void(const std::st
          store::VerifyUnlocked(storage_, std::move(secrets), options, std::move(findings)));
   for (const store::Finding& f : report.findings) line(f.Line());
   line(report.freshness.Line());
+  line("anchor " + report.short_anchor);
   line("tables " + std::to_string(report.tables) + ", rows " + std::to_string(report.rows) + ", nodes " +
        std::to_string(report.nodes) + ", segments " + std::to_string(report.segments) + ", frames " +
        std::to_string(report.frames) + ", last index " + std::to_string(report.last_index.value));

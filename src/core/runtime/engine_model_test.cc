@@ -193,7 +193,7 @@ class Run {
       all.act = Act::kScan;
       if (std::string why = ScanNow(all); !why.empty()) return why;
     }
-    Status sound = engine_->Verify(false, [](const std::string&) {});
+    Status sound = engine_->Verify({}, [](const std::string&) {});
     return sound ? "" : "verify: " + std::string(CodeName(sound.code()));
   }
 

@@ -146,7 +146,7 @@ TEST(EngineTags, CollectionGoesOnBesideTheWaves) {
   RecordProperty("writes", static_cast<int>(writes));
   RecordProperty("longest_us", static_cast<int>(longest_us));
   std::vector<std::string> lines;
-  EXPECT_TRUE(rig.engine->Verify(false, [&](const std::string& line) { lines.push_back(line); }));
+  EXPECT_TRUE(rig.engine->Verify({}, [&](const std::string& line) { lines.push_back(line); }));
 }
 
 }  // namespace

@@ -131,7 +131,8 @@ TEST(Engine, ServesManyWritersWhileItSaves) {
   auto back = (*snapshot)->Scan(t, {}, {}, true, 10, 100u << 20);
   EXPECT_EQ(back->front().key, rows->back().key);
   std::vector<std::string> lines;
-  Status verified = rig.engine->Verify(true, [&](const std::string& l) { lines.push_back(l); });
+  Status verified = rig.engine->Verify({.require_fresh = true, .anchor = std::nullopt},
+                                       [&](const std::string& l) { lines.push_back(l); });
   EXPECT_TRUE(verified.has_value()) << (lines.empty() ? "" : lines.front());
 }
 

@@ -137,8 +137,14 @@ struct StoreStatus {
   bool full = false;
   Code failed{};           // what stopped writing, or 0
   std::string freshness;   // "fresh to index 12 (anchor …)" or "freshness unproven"
+  std::string anchor;      // the newest save point, "hf1:…"
   uint32_t isolation = 0;  // bits of seam/isolation.def that are in force
   kernel::Metrics kernel;
+};
+
+struct VerifyQuestion {
+  bool require_fresh = false;
+  std::optional<Bytes> anchor;  // in place of the server's own; either form, untrusted
 };
 
 class Backend {
@@ -240,7 +246,8 @@ class Backend {
   // about to look.
   virtual void SampleMetrics() = 0;
   // Verifies the served store; `line` gets one finding each. Blocking, long. The error says how it ended.
-  virtual Status Verify(bool require_fresh, const std::function<void(const std::string& line)>& line) = 0;
+  virtual Status Verify(const VerifyQuestion& question,
+                        const std::function<void(const std::string& line)>& line) = 0;
   virtual Status ChangePassphrase(SecretBytes old_passphrase, SecretBytes new_passphrase) = 0;  // blocking
 
   // Small private state of the session layer (PKI, clients): the system table.

@@ -177,9 +177,10 @@ class FakeBackend : public Backend {
   void SampleMetrics() override { ++samples; }
   uint32_t isolation = 0;
   std::atomic<uint64_t> samples{0};  // how often metrics were brought up to date
-  Status Verify(bool require_fresh, const std::function<void(const std::string&)>& line) override {
+  Status Verify(const VerifyQuestion& question,
+                const std::function<void(const std::string&)>& line) override {
     for (size_t i = 0; i < verify_lines; ++i) line("finding " + std::to_string(i));
-    return require_fresh ? Status(Code::kFreshnessUnproven) : verify_ends;
+    return question.require_fresh ? Status(Code::kFreshnessUnproven) : verify_ends;
   }
   Status ChangePassphrase(SecretBytes old_passphrase, SecretBytes new_passphrase) override {
     std::lock_guard lock(mutex_);

@@ -16,9 +16,9 @@ constexpr size_t kVerifyLinesHeld = 1024;         // then verification waits for
 
 class VerifyStream final : public grpc::ServerWriteReactor<v1::VerifyReply> {
  public:
-  VerifyStream(Services& services, CallbackServerContext* context, bool require_fresh)
-      : services_(services), context_(context) {
-    if (!services_.admin.Submit([this, require_fresh] { Run(require_fresh); })) {
+  VerifyStream(Services& services, CallbackServerContext* context, VerifyQuestion question)
+      : services_(services), context_(context), question_(std::move(question)) {
+    if (!services_.admin.Submit([this] { Run(); })) {
       Finish(Failure(context_, Code::kOverloaded));
     }
   }
@@ -42,9 +42,8 @@ class VerifyStream final : public grpc::ServerWriteReactor<v1::VerifyReply> {
   void OnDone() override { delete this; }
 
  private:
-  void Run(bool require_fresh) {
-    Status status =
-        services_.backend.Verify(require_fresh, [this](const std::string& line) { AddLine(line); });
+  void Run() {
+    Status status = services_.backend.Verify(question_, [this](const std::string& line) { AddLine(line); });
     std::optional<Status> end;
     {
       sync::MutexLock lock(mutex_);
@@ -81,6 +80,7 @@ class VerifyStream final : public grpc::ServerWriteReactor<v1::VerifyReply> {
 
   Services& services_;
   CallbackServerContext* context_;
+  const VerifyQuestion question_;
   sync::Mutex mutex_{sync::LockName::kSession};
   sync::CondVar changed_;
   std::vector<std::string> lines_ HF_GUARDED_BY(mutex_);
@@ -213,7 +213,10 @@ class AdminService final : public v1::Admin::CallbackService {
 
   grpc::ServerWriteReactor<v1::VerifyReply>* Verify(CallbackServerContext* context,
                                                     const v1::VerifyRequest* request) override {
-    return new VerifyStream(services_, context, request->require_fresh());
+    VerifyQuestion question;
+    question.require_fresh = request->require_fresh();
+    if (!request->anchor().empty()) question.anchor = ToBytes(request->anchor());
+    return new VerifyStream(services_, context, std::move(question));
   }
 
   grpc::ServerWriteReactor<v1::DiffReply>* Diff(CallbackServerContext* context,
@@ -422,6 +425,7 @@ class AdminService final : public v1::Admin::CallbackService {
     to->set_full(from.full);
     to->set_failed(static_cast<uint32_t>(from.failed));
     to->set_freshness(from.freshness);
+    to->set_anchor(from.anchor);
     to->set_isolation(from.isolation);
     auto& metrics = *to->mutable_metrics();
     metrics["waves"] = from.kernel.waves;

@@ -53,7 +53,7 @@ struct Freshness {
 using Progress = std::function<void(uint64_t bytes_done, uint64_t bytes_total)>;
 
 struct VerifyOptions {
-  std::optional<Bytes> anchor;  // encoded; from D/anchor or --anchor
+  std::optional<Bytes> anchor;  // either form; from D/anchor or --anchor
   std::string anchor_name = "anchor";
   bool require_fresh = false;
   bool discard_tail = false;
@@ -67,6 +67,7 @@ struct VerifyReport {
   StoreId store;
   uint64_t tables = 0, rows = 0, tags = 0, nodes = 0, segments = 0, segment_bytes = 0, frames = 0, bytes = 0;
   LogIndex last_index;
+  std::string short_anchor;  // the newest save point, to be carried elsewhere
   // 0 clean; kTampered, kMissing, kAlien, kRolledBack, kForked, kBothSlotsBad… for the worst finding;
   // kFreshnessUnproven with require_fresh.
   std::optional<Code> verdict;

@@ -40,7 +40,7 @@ Result<std::optional<journal::LogPosition>> PositionAt(seam::Storage& storage, c
 // Proves that what is here descends from the anchor (F1).
 Status ProveFreshness(seam::Storage& storage, const AnchorInput& input, Reading& r) {
   if (!r.anchor) return Ok();
-  const seal::Anchor& a = *r.anchor;
+  const seal::AnchorClaim& a = *r.anchor;
   if (a.save > r.slots.manifest().save) {
     // The anchor was written when that save was durable, and nothing tears it before the next one is: a slot
     // was put back or taken away. The journal makes up for it.
@@ -62,7 +62,7 @@ Status ProveFreshness(seam::Storage& storage, const AnchorInput& input, Reading&
     return torn ? Code::kTampered : Code::kRolledBack;
   }
   HF_TRY(std::optional<journal::LogPosition> at, PositionAt(storage, r, a.index));
-  if (!at || at->chain != a.chain || at->term != a.term) {
+  if (!at || !a.Names(r.secrets.keys.anchor, r.secrets.store, at->term, at->chain)) {
     r.findings.push_back({Finding::Kind::kStale, input.name, Code::kForked,
                           "the store has another history at index " + std::to_string(a.index.value)});
     return Code::kForked;
@@ -73,10 +73,11 @@ Status ProveFreshness(seam::Storage& storage, const AnchorInput& input, Reading&
 
 Status DecodeAnchor(const AnchorInput& input, Reading& r) {
   if (!input.encoded) return Ok();
-  auto anchor = seal::Anchor::Decode(r.secrets.keys.anchor, r.secrets.store, *input.encoded);
+  auto anchor = seal::AnchorClaim::Read(r.secrets.keys.anchor, r.secrets.store, *input.encoded);
   if (!anchor) {
-    r.findings.push_back(
-        {Finding::Kind::kChanged, input.name, anchor.code(), "the anchor is not this store's"});
+    bool mistyped = anchor.code() == Code::kChecksum;
+    r.findings.push_back({Finding::Kind::kChanged, input.name, anchor.code(),
+                          mistyped ? "the anchor was mistyped" : "the anchor is not this store's"});
     return anchor.error();
   }
   r.anchor = *anchor;

@@ -15,7 +15,7 @@ struct Reading {
   Slots slots;
   journal::Chain chain;
   journal::ReadOptions chain_options;
-  std::optional<seal::Anchor> anchor;  // that proved freshness
+  std::optional<seal::AnchorClaim> anchor;  // that proved freshness
   Freshness freshness;
   std::vector<Finding> findings;
   VersionPtr version;  // of the newest slot
@@ -26,7 +26,7 @@ struct Reading {
 };
 
 struct AnchorInput {
-  std::optional<Bytes> encoded;  // what the anchor's keeper says; nothing = freshness cannot be proven
+  std::optional<Bytes> encoded;  // what its keeper says, either form; nothing = freshness cannot be proven
   std::string name;
 };
 

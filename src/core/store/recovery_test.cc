@@ -267,6 +267,68 @@ TEST(RuleF1, AForkedCopyIsRefusedEvenWhenItIsLonger) {
   }
 }
 
+Result<VerifyReport> VerifyWith(seam::Storage& disk, std::string_view anchor) {
+  VerifyOptions options;
+  options.anchor = ToBytes(anchor);
+  options.require_fresh = true;
+  return VerifyStore(disk, AsBytes(kPassphrase), options);
+}
+
+TEST(RuleF1, AShortAnchorProvesWhatItWasCarriedAwayFromAndEverythingSince) {
+  Rig rig;
+  ASSERT_TRUE(rig.Init());
+  std::vector<std::string> carried{rig.Verify()->short_anchor};
+  for (int life = 0; life < 3; ++life) {
+    ASSERT_TRUE(rig.Open());
+    if (life == 0) {
+      ASSERT_TRUE(rig.CreateTable("t"));
+    }
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE(rig.PutRows("t", {{"k", std::to_string(life * 10 + i)}}));
+      ASSERT_TRUE(rig.Save());
+    }
+    ASSERT_TRUE(rig.Close());
+    carried.push_back(rig.Verify()->short_anchor);
+  }
+  LogIndex last;
+  for (const std::string& anchor : carried) {
+    auto report = VerifyWith(*rig.disk, anchor);
+    ASSERT_TRUE(report);
+    EXPECT_FALSE(report->verdict) << anchor << Show(report->findings);
+    EXPECT_TRUE(report->freshness.proven) << anchor;
+    EXPECT_GE(report->freshness.index, last);
+    last = report->freshness.index;
+  }
+}
+
+TEST(RuleF1, AShortAnchorFindsAnOlderCopyAForkAndAnotherStore) {
+  Rig rig, other;
+  Fill(rig);
+  Image common = ImageOf(*rig.disk);
+  ASSERT_TRUE(rig.PutRows("t", {{"later", "write"}}));
+  ASSERT_TRUE(rig.Save());
+  std::string anchor = rig.Verify()->short_anchor;
+
+  auto older = DiskOf(common);
+  EXPECT_EQ(VerifyWith(*older, anchor)->verdict, Code::kRolledBack);
+
+  Rig fork;  // goes on by itself, further than the anchor
+  fork.disk = older.get();
+  fork.anchored = false;
+  ASSERT_TRUE(fork.Open());
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(fork.PutRows("t", {{"fork", std::to_string(i)}}));
+  EXPECT_EQ(VerifyWith(*older, anchor)->verdict, Code::kForked) << "its index is in the journal";
+  ASSERT_TRUE(fork.Save());
+  ASSERT_TRUE(fork.Save());
+  EXPECT_EQ(VerifyWith(*older, anchor)->verdict, Code::kForked) << "its index is below the saves";
+
+  other.random = crypto::SeededRandom(99);
+  Fill(other);
+  EXPECT_EQ(VerifyWith(*other.disk, anchor)->verdict, Code::kForeign);
+  anchor[anchor.size() - 9] = anchor[anchor.size() - 9] == '7' ? '8' : '7';
+  EXPECT_EQ(VerifyWith(*rig.disk, anchor)->verdict, Code::kChecksum) << "mistyped";
+}
+
 TEST(RuleF1, EveryAnchorEverWrittenIsAnAncestorOfWhatIsOpened) {
   Rig rig;
   ASSERT_TRUE(rig.Init());

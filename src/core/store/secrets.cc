@@ -125,4 +125,9 @@ Result<StoreId> PeekStore(seam::Storage& storage) {
   return seal::UnlockersStore(record->parse());
 }
 
+std::string ShortAnchor(const Key& anchor_key, const Manifest& m) {
+  const journal::LogPosition& at = m.root.position;
+  return seal::Anchor{m.store, at.term, at.index, at.chain, m.save}.ShortForm(anchor_key);
+}
+
 }  // namespace holdfast::store

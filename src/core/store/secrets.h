@@ -34,6 +34,9 @@ using VersionPtr = std::shared_ptr<const TreeVersion>;
 // kNoKey: a table whose key the keyring lacks.
 Result<VersionPtr> MakeVersion(Manifest manifest, const seal::Keyring& keyring, const Secrets& secrets);
 
+// The save point of `m` as an anchor that people can carry (seal/anchor.h).
+std::string ShortAnchor(const Key& anchor_key, const Manifest& m);
+
 }  // namespace holdfast::store
 
 #endif  // HOLDFAST_CORE_STORE_SECRETS_H_

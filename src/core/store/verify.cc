@@ -338,6 +338,7 @@ Result<VerifyReport> Finish(seam::Storage& storage, Status read, const VerifyOpt
   if (!read) report.verdict = read.code();
   if (r.version != nullptr) {
     report.store = r.secrets.store;
+    report.short_anchor = ShortAnchor(r.secrets.keys.anchor, r.slots.manifest());
     Verifier verifier(storage, options, r, report);
     HF_TRY_VOID(verifier.Run());
   }
