@@ -60,9 +60,7 @@ class Ours final : public EmbeddedStore {
     Await([&](session::WriteDone done) { engine_->Write(std::move(batch), wait, std::move(done)); });
   }
   bool Get(std::string_view key, std::string& value) override {
-    auto now = engine_->GetNow(table_, AsBytes(key), {});
-    auto got =
-        Take(now ? std::move(*now) : engine_->Get(table_, AsBytes(key), {}, kReadMilliseconds), "bench: get");
+    auto got = Take(engine_->Get(table_, AsBytes(key), {}, kReadMilliseconds), "bench: get");
     if (got) value.assign(AsText(*got));
     return got.has_value();
   }

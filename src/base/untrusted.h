@@ -18,6 +18,8 @@ class UntrustedBytes {
   // For a bounded parser, a verifier, or a copy to another untrusted place. Nothing else.
   ByteView parse() const { return bytes_; }
   Bytes take() && { return std::move(bytes_); }
+  // For who reads from the untrusted place, into memory that is there already.
+  Bytes& fill() { return bytes_; }
 
  private:
   Bytes bytes_;

@@ -56,7 +56,16 @@ void AesGcm::SealInPlace(uint64_t nonce, ByteView aad, MutableByteView text) {
 }
 
 Result<Bytes> AesGcm::Open(uint64_t nonce, ByteView aad, ByteView sealed) {
-  if (sealed.size() < kTagBytes || sealed.size() >= kPieceBytes) return Code::kAuthFailed;
+  Bytes out;
+  HF_TRY_VOID(OpenInto(nonce, aad, sealed, out));
+  return out;
+}
+
+Status AesGcm::OpenInto(uint64_t nonce, ByteView aad, ByteView sealed, Bytes& out) {
+  if (sealed.size() < kTagBytes || sealed.size() >= kPieceBytes) {
+    out.clear();
+    return Code::kAuthFailed;
+  }
   size_t size = sealed.size() - kTagBytes;
   uint8_t iv[kNonceBytes];
   MakeNonce(nonce, iv);
@@ -65,7 +74,7 @@ Result<Bytes> AesGcm::Open(uint64_t nonce, ByteView aad, ByteView sealed) {
   int n = 0;
   if (!aad.empty())
     HF_CHECK(EVP_DecryptUpdate(c, nullptr, &n, aad.data(), static_cast<int>(aad.size())) == 1);
-  Bytes out(size);
+  out.resize(size);
   uint8_t none = 0;
   if (size != 0) HF_CHECK(EVP_DecryptUpdate(c, out.data(), &n, sealed.data(), static_cast<int>(size)) == 1);
   uint8_t tag[kTagBytes];
@@ -73,9 +82,10 @@ Result<Bytes> AesGcm::Open(uint64_t nonce, ByteView aad, ByteView sealed) {
   HF_CHECK(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, kTagBytes, tag) == 1);
   if (EVP_DecryptFinal_ex(c, &none, &n) != 1) {
     Wipe(out.data(), out.size());
+    out.clear();
     return Code::kAuthFailed;
   }
-  return out;
+  return Ok();
 }
 
 }  // namespace holdfast::crypto

@@ -28,6 +28,8 @@ class AesGcm {
   void SealInPlace(uint64_t nonce, ByteView aad, MutableByteView text);
   // kAuthFailed: wrong key, nonce, AAD, or changed bytes; nothing of the plaintext is released.
   Result<Bytes> Open(uint64_t nonce, ByteView aad, ByteView sealed);
+  // The same into bytes of the caller's, which are what was opened, or empty.
+  Status OpenInto(uint64_t nonce, ByteView aad, ByteView sealed, Bytes& out);
 
  private:
   struct State;

@@ -102,6 +102,23 @@ TEST(AesGcm, GivesEveryNonceItsOwnKeystream) {
   }
 }
 
+TEST(AesGcm, OpensIntoMemoryThatWasUsedBeforeAndLeavesNothingThereWhenItRefuses) {
+  AesGcm aead(FixedKey(6));
+  Bytes out(100, 9);
+  for (size_t size : {500, 20, 0, 300}) {
+    Bytes sealed;
+    aead.Seal(size, {}, Bytes(size, 7), sealed);
+    ASSERT_TRUE(aead.OpenInto(size, {}, sealed, out));
+    EXPECT_EQ(out, Bytes(size, 7));
+    sealed[0] ^= 1;
+    EXPECT_EQ(aead.OpenInto(size, {}, sealed, out).code(), Code::kAuthFailed);
+    EXPECT_TRUE(out.empty());
+  }
+  out.assign(100, 9);
+  EXPECT_EQ(aead.OpenInto(0, {}, Bytes(5), out).code(), Code::kAuthFailed);
+  EXPECT_TRUE(out.empty());
+}
+
 TEST(SeededRandom, RepeatsItselfForOneSeedAndForNoOther) {
   SeededRandom a(1), b(1), c(2);
   Key ka = a.NewKey(), kb = b.NewKey(), kc = c.NewKey();

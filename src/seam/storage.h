@@ -60,6 +60,7 @@ struct VersionedBytes {
 
 inline constexpr size_t kListPageMax = 1000;
 inline constexpr uint64_t kListedBytesMax = 64u << 20;  // of a whole listing in memory: 500,000 objects or so
+inline constexpr uint64_t kSmallRangeMax = 1u << 20;    // what providers may keep a descriptor open for
 inline constexpr uint64_t kGetBytesMax = 256u << 20;    // so that a stranger's file cannot take all memory
 
 class Storage {
@@ -69,8 +70,16 @@ class Storage {
 
   // The whole object. kNotFound; kTooLarge beyond 256 MiB.
   virtual Result<UntrustedBytes> Get(std::string_view name) = 0;
-  // Bytes [offset, offset + length), fewer where the object ends. kNotFound. Works on appendables too.
+  // Bytes [offset, offset + length), fewer where the object ends. kNotFound. Works on appendables too. One
+  // that was removed or replaced past us may for a while be read as it was by ranges up to kSmallRangeMax,
+  // and by those alone.
   virtual Result<UntrustedBytes> GetRange(std::string_view name, uint64_t offset, uint64_t length) = 0;
+  // The same into bytes of the caller's, who may use them again: where a provider can, it takes no memory.
+  // What they hold after an error is not said.
+  virtual Status GetRangeInto(std::string_view name, uint64_t offset, uint64_t length, UntrustedBytes& out) {
+    HF_TRY(out, GetRange(name, offset, length));
+    return Ok();
+  }
   // kNotFound; kUnsupported without the capability.
   virtual Result<VersionedBytes> GetVersioned(std::string_view name) = 0;
 

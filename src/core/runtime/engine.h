@@ -164,7 +164,13 @@ class Engine : public session::Backend {
   Status ScanView(const store::View& view, const TableId& table, ByteView from, ByteView until, bool reverse,
                   size_t max_rows, size_t max_bytes, session::RowPage& page);
   Result<std::optional<Bytes>> GetFrom(const store::View& view, const TableId& table, ByteView key);
-  std::optional<std::optional<Bytes>> GetLinked(const TableId& table, ByteView key, bool fetch);
+  // What a get by links came to. kMissing: a node that is not in memory.
+  enum class Linked : uint8_t { kAnswered, kMissing, kAskOtherwise };
+  Linked GetLinked(const TableId& table, ByteView key, std::optional<Bytes>& answer, tree::NodeRef& missing,
+                   bool& leaf);
+  Linked GetFetching(const TableId& table, ByteView key, std::optional<Bytes>& answer);
+  Linked GetInLeaf(const store::VersionPtr& version, const tree::NodeRef& leaf, ByteView key,
+                   std::optional<Bytes>& answer);
   Status SaveAndWait();
   Result<store::VersionPtr> ProvableVersion(const TableId& table, ByteView key);
   Result<std::unique_ptr<session::Snapshot>> PinView(store::View view);

@@ -490,5 +490,39 @@ TEST(Engine, ReadersFindEveryRowWhileNodesComeAndGo) {
   EXPECT_LE(rig.engine->Status_().cache_bytes, 2 * 300'000u);
 }
 
+// Leaves that do not get in are read past the cache: the answers are those of the cache.
+TEST(Engine, ACacheThatIsFarTooSmallGivesTheSameAnswers) {
+  Rig rig;
+  rig.Open({}, 160u << 10);
+  TableId t = rig.Create("t");
+  constexpr int kRows = 20'000;
+  kernel::Batch batch;
+  auto key = [](int i) { return std::to_string(1'000'000 + i * 2); };
+  auto value = [](int i) { return std::string(static_cast<size_t>(i % 200), 'v') + std::to_string(i); };
+  for (int i = 0; i < kRows; ++i) {
+    batch.operations.push_back(std::move(Rig::PutOf(t, key(i), value(i)).operations[0]));
+    if (batch.operations.size() == 5000)
+      ASSERT_TRUE(rig.Wait([&](auto done) {
+                       rig.engine->Write(std::exchange(batch, {}), kernel::Wait::kDurable, std::move(done));
+                     })
+                      .status);
+  }
+  rig.Put(t, key(0) + "b", std::string(300, 'b'));  // a blob
+  ASSERT_TRUE(rig.Wait([&](auto done) { rig.engine->SaveState(std::move(done)); }).status);
+  for (int round = 0; round < 3; ++round) {
+    for (int n = 0; n < 3000; ++n) {
+      int i = n * 7919 % kRows;
+      ASSERT_EQ(rig.Get(t, key(i)), value(i)) << i;
+      ASSERT_EQ(rig.Get(t, key(i) + "a"), std::nullopt);
+    }
+    EXPECT_EQ(rig.Get(t, key(0) + "b"), std::string(300, 'b'));
+    EXPECT_LT(rig.engine->Status_().cache_bytes, 400u << 10);
+  }
+  // What changes afterwards shows.
+  ASSERT_TRUE(rig.Put(t, key(3), "new").status);
+  ASSERT_TRUE(rig.Wait([&](auto done) { rig.engine->SaveState(std::move(done)); }).status);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(rig.Get(t, key(3)), "new");
+}
+
 }  // namespace
 }  // namespace holdfast::runtime

@@ -8,8 +8,10 @@ using tree::NodeType;
 
 SharedNodes::SharedNodes(size_t bytes_max) : bytes_max_(bytes_max) {
   for (auto& s : shards_) {
-    s = std::make_unique<Shard>(
-        bytes_max / kShards, [this](tree::NodePtr node, size_t bytes) { Removed(std::move(node), bytes); });
+    s = std::make_unique<Shard>(bytes_max / kShards, [this](tree::NodePtr node, size_t bytes) {
+      full_.store(true, std::memory_order_relaxed);
+      Removed(std::move(node), bytes);
+    });
   }
 }
 
@@ -53,6 +55,7 @@ void SharedNodes::Clear() {
     MutexLock lock(s->mutex);
     s->cache.Clear();
   }
+  full_ = false;
 }
 
 size_t SharedNodes::memory_bytes() {
@@ -67,7 +70,7 @@ size_t SharedNodes::memory_bytes() {
 // REQUIRES: a guard. What is found stays for as long as that: the cache lets go of it by Retire.
 const Node* SharedNodes::Child(const Node& parent, size_t i) {
   if (const Node* child = parent.Linked(i)) return child;
-  tree::NodePtr child = Find(parent.child(i).hint);
+  tree::NodePtr child = Find(parent.child_hint(i));
   if (child == nullptr) return nullptr;
   MutexLock links(links_mutex_);
   Node::Kept& kept = child->kept;
@@ -82,7 +85,7 @@ const Node* SharedNodes::Child(const Node& parent, size_t i) {
 }
 
 SharedNodes::Answer SharedNodes::Get(const tree::Root& root, ByteView key, Bytes& value,
-                                     tree::NodeRef& missing) {
+                                     tree::NodeRef& missing, bool& leaf) {
   if (root.empty) return Answer::kAbsent;
   Epochs::Guard guard(epochs_);
   if (!guard) return Answer::kAskOtherwise;
@@ -90,6 +93,7 @@ SharedNodes::Answer SharedNodes::Get(const tree::Root& root, ByteView key, Bytes
   const Node* node = top.get();
   if (node == nullptr) {
     missing = root.ref;
+    leaf = false;  // or not known
     return Answer::kMissing;
   }
   while (node->type() == NodeType::kInner) {
@@ -97,6 +101,7 @@ SharedNodes::Answer SharedNodes::Get(const tree::Root& root, ByteView key, Bytes
     const Node* child = Child(*node, place);
     if (child == nullptr) {
       missing = node->child(place);
+      leaf = node->level() == 1;
       return Answer::kMissing;
     }
     child->Prefetch();

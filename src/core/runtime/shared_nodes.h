@@ -22,15 +22,18 @@ class SharedNodes {
   tree::NodePtr Find(const tree::Hint& hint);
   void Insert(const tree::Hint& hint, tree::NodePtr node);
   void Clear();
-  store::OpenerLender& openers() { return openers_; }
+  store::Openers& openers() { return openers_; }
   // Kept, and waiting for readers to leave.
   size_t memory_bytes();
   size_t bytes_max() const { return bytes_max_; }
+  // A node has had to leave for another: what comes in now costs a place.
+  bool full() const { return full_.load(std::memory_order_relaxed); }
 
   enum class Answer : uint8_t { kFound, kAbsent, kMissing, kAskOtherwise };
   // The inline value of a key of a B-tree whose nodes are all in memory. kMissing: `missing` is not, fetch it
-  // and ask again. For everything else (a blob, another layout, a forged tree): kAskOtherwise.
-  Answer Get(const tree::Root& root, ByteView key, Bytes& value, tree::NodeRef& missing);
+  // and ask again; `leaf`: that is one. For everything else (a blob, another layout, a forged tree):
+  // kAskOtherwise.
+  Answer Get(const tree::Root& root, ByteView key, Bytes& value, tree::NodeRef& missing, bool& leaf);
 
  private:
   static constexpr size_t kShards = 16;
@@ -43,27 +46,12 @@ class SharedNodes {
   const tree::Node* Child(const tree::Node& parent, size_t i);
   void Removed(tree::NodePtr node, size_t bytes);
 
-  class LockedOpeners : public store::OpenerLender {
-   public:
-    std::unique_ptr<seal::SegmentOpener> Take(const store::SegmentId& segment) override {
-      sync::MutexLock lock(mutex_);
-      return openers_.Take(segment);
-    }
-    void Give(const store::SegmentId& segment, std::unique_ptr<seal::SegmentOpener> opener) override {
-      sync::MutexLock lock(mutex_);
-      openers_.Give(segment, std::move(opener));
-    }
-
-   private:
-    sync::Mutex mutex_{sync::LockName::kNodes};
-    store::Openers openers_ HF_GUARDED_BY(mutex_);
-  };
-
   Epochs epochs_;
-  LockedOpeners openers_;
+  store::Openers openers_;
   sync::Mutex links_mutex_{sync::LockName::kNodes};  // over setting links, and Node::kept of all nodes
   std::array<std::unique_ptr<Shard>, kShards> shards_;
   size_t bytes_max_;
+  std::atomic<bool> full_{false};
 };
 
 // One reader's way to one version's nodes. Not thread-safe; cheap to make.

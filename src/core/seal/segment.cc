@@ -109,13 +109,18 @@ SegmentOpener::SegmentOpener(const DomainKeys& keys, const ObjectHeader& header,
       aead_(ObjectKey(keys, header)) {}
 
 Result<OpenedNode> SegmentOpener::Open(const Address& address, uint32_t offset, ByteView sealed) {
-  SetAddress(aad_, address);
   OpenedNode node;
-  HF_TRY(node.text, aead_.Open(offset, aad_, sealed));
+  HF_TRY_VOID(OpenInto(address, offset, sealed, node));
+  return node;
+}
+
+Status SegmentOpener::OpenInto(const Address& address, uint32_t offset, ByteView sealed, OpenedNode& node) {
+  SetAddress(aad_, address);
+  HF_TRY_VOID(aead_.OpenInto(offset, aad_, sealed, node.text));
   Reader r(node.text);
   node.canonical_length = r.U32();
   if (!r.ok() || node.canonical_length > r.remaining()) return Code::kMalformed;
-  return node;
+  return Ok();
 }
 
 }  // namespace holdfast::seal

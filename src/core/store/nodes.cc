@@ -4,46 +4,71 @@
 
 namespace holdfast::store {
 
-Result<tree::NodePtr> LoadNode(seam::Storage& storage, const TreeVersion& version, const tree::NodeRef& ref,
-                               bool rehash, OpenerLender* openers) {
+namespace {
+
+std::unique_ptr<SegmentReader> MakeReader(const TreeVersion& version, const Segment& s,
+                                          const seal::DomainKeys& keys) {
+  seal::ObjectHeader header{seal::ObjectKind::kSegment, s.epoch, s.salt, s.h};
+  std::string name = SegmentName(s.id);
+  seal::SegmentOpener opener(keys, header, version.manifest.store, name, s.table);
+  return std::make_unique<SegmentReader>(SegmentReader{s.id, std::move(name), std::move(opener)});
+}
+
+Status ReadAndOpen(seam::Storage& storage, const tree::NodeRef& ref, SegmentReader& reader,
+                   NodeScratch& scratch) {
+  Status read = storage.GetRangeInto(reader.name, ref.hint.offset, ref.hint.length, scratch.sealed);
+  if (!read) return read.code() == Code::kNotFound ? Error(Code::kMissing) : read.error();
+  if (scratch.sealed.size() != ref.hint.length) return Code::kTampered;
+  return reader.opener.OpenInto(ref.address, ref.hint.offset, scratch.sealed.parse(), scratch.node);
+}
+
+}  // namespace
+
+Status OpenNode(seam::Storage& storage, const TreeVersion& version, const tree::NodeRef& ref,
+                Openers* openers, NodeScratch& scratch) {
   const tree::Hint& at = ref.hint;
   auto it = version.manifest.segments.find(at.segment);
   if (it == version.manifest.segments.end()) return Code::kTampered;
   const Segment& segment = it->second;
   if (at.offset < seal::kHeaderBytes || static_cast<uint64_t>(at.offset) + at.length > segment.size)
     return Code::kTampered;
-  auto keys = version.keys.find(segment.table);
-  if (keys == version.keys.end()) return Code::kNoKey;
-
-  std::string name = SegmentName(segment.id);
-  auto sealed = storage.GetRange(name, at.offset, at.length);
-  if (!sealed) return sealed.code() == Code::kNotFound ? Error(Code::kMissing) : sealed.error();
-  if (sealed->size() != at.length) return Code::kTampered;
-  std::unique_ptr<seal::SegmentOpener> opener;
-  if (openers != nullptr) opener = openers->Take(segment.id);
-  if (opener == nullptr) {
-    seal::ObjectHeader header{seal::ObjectKind::kSegment, segment.epoch, segment.salt, segment.h};
-    opener = std::make_unique<seal::SegmentOpener>(keys->second, header, version.manifest.store, name,
-                                                   segment.table);
+  std::unique_ptr<SegmentReader> reader;
+  if (openers != nullptr) reader = openers->Take(segment);
+  if (reader == nullptr) {
+    auto keys = version.keys.find(segment.table);
+    if (keys == version.keys.end()) return Code::kNoKey;
+    reader = MakeReader(version, segment, keys->second);
   }
-  auto opened = opener->Open(ref.address, at.offset, sealed->parse());
-  if (openers != nullptr) openers->Give(segment.id, std::move(opener));
-  HF_TRY(seal::OpenedNode node, std::move(opened));
-  if (rehash && seal::NodeAddress(keys->second, node.canonical()) != ref.address) return Code::kTampered;
+  Status opened = ReadAndOpen(storage, ref, *reader, scratch);
+  if (openers != nullptr) openers->Give(segment, std::move(reader));
+  return opened;
+}
+
+Result<tree::NodePtr> LoadNode(seam::Storage& storage, const TreeVersion& version, const tree::NodeRef& ref,
+                               bool rehash, Openers* openers) {
+  NodeScratch scratch;
+  HF_TRY_VOID(OpenNode(storage, version, ref, openers, scratch));
+  const seal::OpenedNode& node = scratch.node;
+  if (rehash) {
+    const TableId& table = version.manifest.segments.at(ref.hint.segment).table;
+    if (seal::NodeAddress(version.keys.at(table), node.canonical()) != ref.address) return Code::kTampered;
+  }
   return tree::Node::Decode(node.canonical(), node.tail());
 }
 
-std::unique_ptr<seal::SegmentOpener> Openers::Take(const SegmentId& segment) {
-  auto it = idle_.find(segment);
-  if (it == idle_.end()) return nullptr;
-  std::unique_ptr<seal::SegmentOpener> opener = std::move(it->second);
-  idle_.erase(it);
-  return opener;
+Openers::~Openers() {
+  for (auto& place : places_) delete place.load(std::memory_order_acquire);
 }
 
-void Openers::Give(const SegmentId& segment, std::unique_ptr<seal::SegmentOpener> opener) {
-  if (idle_.size() >= kMax) idle_.erase(idle_.begin());  // ids begin with the save: the oldest
-  idle_.emplace(segment, std::move(opener));
+std::unique_ptr<SegmentReader> Openers::Take(const Segment& segment) {
+  auto& place = places_[segment.number % kMax];
+  std::unique_ptr<SegmentReader> reader(place.exchange(nullptr, std::memory_order_acq_rel));
+  if (reader != nullptr && reader->segment != segment.id) reader.reset();  // an older one's
+  return reader;
+}
+
+void Openers::Give(const Segment& segment, std::unique_ptr<SegmentReader> reader) {
+  delete places_[segment.number % kMax].exchange(reader.release(), std::memory_order_acq_rel);
 }
 
 namespace {

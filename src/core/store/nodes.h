@@ -3,8 +3,8 @@
 #define HOLDFAST_CORE_STORE_NODES_H_
 
 #include <array>
+#include <atomic>
 #include <functional>
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -20,26 +20,37 @@ namespace holdfast::store {
 // With `rehash` also proves the address from the canonical bytes (verify): kTampered.
 // `openers` may be null.
 Result<tree::NodePtr> LoadNode(seam::Storage& storage, const TreeVersion& version, const tree::NodeRef& ref,
-                               bool rehash = false, class OpenerLender* openers = nullptr);
+                               bool rehash = false, class Openers* openers = nullptr);
 
-// Openers of segments that were read lately: making one costs as much as opening a node. They hold keys.
-class OpenerLender {
- public:
-  virtual ~OpenerLender() = default;
-  // Null: make one, and give it later.
-  virtual std::unique_ptr<seal::SegmentOpener> Take(const SegmentId& segment) = 0;
-  virtual void Give(const SegmentId& segment, std::unique_ptr<seal::SegmentOpener> opener) = 0;
+// Memory for one node on its way, that the next one may use again.
+struct NodeScratch {
+  UntrustedBytes sealed;
+  seal::OpenedNode node;
+};
+// Reads and opens it, no more than that: `scratch.node` then. Errors as LoadNode, but for kMalformed.
+Status OpenNode(seam::Storage& storage, const TreeVersion& version, const tree::NodeRef& ref,
+                Openers* openers, NodeScratch& scratch);
+
+// What reading a segment takes, to be kept: making it costs as much as opening a node. Holds keys.
+struct SegmentReader {
+  SegmentId segment;
+  std::string name;
+  seal::SegmentOpener opener;
 };
 
-// A bounded number of them. Not thread-safe.
-class Openers : public OpenerLender {
+// Those of segments that were read lately, a bounded number. Thread-safe, without locks.
+class Openers {
  public:
-  static constexpr size_t kMax = 512;  // about 1 KiB each
-  std::unique_ptr<seal::SegmentOpener> Take(const SegmentId& segment) override;
-  void Give(const SegmentId& segment, std::unique_ptr<seal::SegmentOpener> opener) override;
+  static constexpr size_t kMax = 2048;  // about 1 KiB each
+  Openers() : places_(kMax) {}
+  ~Openers();
+  // Null: make one. Either way it is given back.
+  std::unique_ptr<SegmentReader> Take(const Segment& segment);
+  void Give(const Segment& segment, std::unique_ptr<SegmentReader> reader);
 
  private:
-  std::multimap<SegmentId, std::unique_ptr<seal::SegmentOpener>> idle_;
+  // By number: those of one time lie side by side.
+  std::vector<std::atomic<SegmentReader*>> places_;
 };
 
 // Decoded nodes by place (segment, offset): a node that was moved is another entry, with the hints it has
@@ -54,7 +65,10 @@ class NodeCache {
   tree::NodePtr Find(const tree::Hint& hint);
   bool Insert(const tree::Hint& hint, tree::NodePtr node);  // false: there is one already
   void Clear();
-  OpenerLender& openers() { return openers_; }
+  Openers& openers() {
+    if (openers_ == nullptr) openers_ = std::make_unique<Openers>();
+    return *openers_;
+  }
   size_t memory_bytes() const { return bytes_ + table_.capacity() * sizeof(Entry); }
 
  private:
@@ -71,7 +85,7 @@ class NodeCache {
   size_t count_ = 0, hand_ = 0;
   size_t bytes_ = 0, bytes_max_;
   Removed removed_;
-  Openers openers_;
+  std::unique_ptr<Openers> openers_;
 };
 
 // A NodeSource that can also fetch what it lacks.

@@ -119,6 +119,7 @@ class State {
   // As CurrentView() has them, without what it costs to hold one.
   std::optional<tree::Overlay::Hit> OverlayGet(const TableId& table, ByteView key) const;
   tree::Root RootOf(const TableId& table) const;
+  const VersionPtr& base() const { return base_; }
   View CurrentView() const { return {base_, frozen_, active_, position_.index}; }
   const journal::LogPosition& position() const { return position_; }
   const Tables& tables() const { return tables_; }

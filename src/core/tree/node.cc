@@ -176,6 +176,14 @@ NodeRef Node::Reference(size_t address_at, LogIndex birth, size_t hint) const {
   return ref;
 }
 
+// Inner nodes have one hint a child, in their order. The child's address lies elsewhere: whoever asks for its
+// place is likely to ask for that next.
+Hint Node::child_hint(size_t i) const {
+  __builtin_prefetch(p_.slot() + i);
+  const uint8_t* h = p_.text() + p_.canonical_bytes + i * kHintBytes;
+  return {LoadLittle<uint32_t>(h), LoadLittle<uint32_t>(h + 4), LoadLittle<uint32_t>(h + 8)};
+}
+
 NodeRef Node::PatriciaReference(size_t address_at, size_t hint) const {
   NodeRef ref;
   std::memcpy(ref.address.data(), p_.text() + address_at, kAddress);
@@ -275,6 +283,29 @@ std::vector<NodeRef> Node::References() const {
     }
   }
   return out;
+}
+
+InLeaf FindInLeaf(ByteView canonical, ByteView key, ByteView& value) {
+  Reader r(canonical);
+  if (r.U8() != static_cast<uint8_t>(NodeType::kLeaf) || r.U8() != 0) return InLeaf::kElsewhere;
+  size_t left = r.U16();
+  if (!r.ok()) return InLeaf::kElsewhere;
+  for (; left > 0; --left) {
+    int order = Compare(r.Blob16(limits::kKeyBytesMax), key);
+    if (!r.ok()) return InLeaf::kElsewhere;
+    if (order > 0) return InLeaf::kAbsent;
+    uint8_t form = r.U8();
+    if (form == kInlineForm) {
+      value = r.Blob16(limits::kInlineValueBytesMax);
+    } else if (form == kBlobForm && order != 0) {
+      r.Raw(sizeof(uint64_t) + kAddress + sizeof(uint64_t));
+    } else {
+      return InLeaf::kElsewhere;
+    }
+    if (!r.ok()) return InLeaf::kElsewhere;
+    if (order == 0) return InLeaf::kFound;
+  }
+  return InLeaf::kAbsent;
 }
 
 EncodedNode EncodeLeaf(const std::vector<LeafRow>& rows) {

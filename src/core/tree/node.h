@@ -69,11 +69,12 @@ class Node {
   StoredValue value(size_t i) const;         // leaf, of either layout
   // The same where it lies in the leaf; nothing: it is a blob.
   std::optional<ByteView> inline_value(size_t i) const;
-  NodeRef child(size_t i) const;  // inner, chunk list (birth 0 there: its chunks were born with it)
-  uint64_t rows(size_t i) const;  // inner: rows below child i
-  ByteView chunk() const;         // chunk
-  uint64_t total_rows() const;    // leaf: count(); inner: sum
-  size_t memory_bytes() const;    // for the cache's bound
+  NodeRef child(size_t i) const;    // inner, chunk list (birth 0 there: its chunks were born with it)
+  Hint child_hint(size_t i) const;  // REQUIRES: an inner node of the B-tree
+  uint64_t rows(size_t i) const;    // inner: rows below child i
+  ByteView chunk() const;           // chunk
+  uint64_t total_rows() const;      // leaf: count(); inner: sum
+  size_t memory_bytes() const;      // for the cache's bound
   // Leaf: first row with key >= k.  Inner: the child that may hold k.
   size_t LowerBound(ByteView k) const;
   size_t ChildFor(ByteView k) const;
@@ -149,6 +150,12 @@ class Node {
   mutable std::atomic<bool> touched_{false};
 };
 using NodePtr = std::shared_ptr<const Node>;
+
+// The row of a key in the canonical bytes of a leaf, for who needs nothing else of it: no node is made, and
+// what lies behind the key's place is not looked at. kElsewhere: ask the node; the value is a blob, or these
+// are not the bytes of a leaf of the B-tree.
+enum class InLeaf : uint8_t { kFound, kAbsent, kElsewhere };
+InLeaf FindInLeaf(ByteView canonical, ByteView key, ByteView& value);
 
 // Canonical encodings, for writers.
 struct LeafRow {

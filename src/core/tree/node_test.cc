@@ -123,6 +123,26 @@ TEST(Node, SearchAgreesWithComparingKeys) {
   }
 }
 
+TEST(Node, ALeafIsSearchedWithoutANodeWithTheSameAnswers) {
+  std::vector<LeafRow> rows = {
+      {AsBytes("b"), Inline("")}, {AsBytes("bb"), Blob(1000, 3)}, {AsBytes("c"), Inline("value")}};
+  EncodedNode e = EncodeLeaf(rows);
+  ByteView value;
+  for (std::string_view absent : {"", "a", "ba", "bbb", "d", "cc"})
+    EXPECT_EQ(FindInLeaf(e.canonical, AsBytes(absent), value), InLeaf::kAbsent) << absent;
+  EXPECT_EQ(FindInLeaf(e.canonical, AsBytes("b"), value), InLeaf::kFound);
+  EXPECT_TRUE(value.empty());
+  EXPECT_EQ(FindInLeaf(e.canonical, AsBytes("c"), value), InLeaf::kFound);
+  EXPECT_EQ(ToText(value), "value");
+  EXPECT_EQ(FindInLeaf(e.canonical, AsBytes("bb"), value), InLeaf::kElsewhere) << "a blob";
+  for (size_t n = 0; n < e.canonical.size(); ++n) {
+    InLeaf cut = FindInLeaf(ByteView(e.canonical).first(n), AsBytes("c"), value);
+    EXPECT_EQ(cut, InLeaf::kElsewhere) << "the first " << n << " bytes";
+  }
+  EXPECT_EQ(FindInLeaf(EncodeInner(1, {{{}, Ref(1), 4}}).canonical, AsBytes("c"), value), InLeaf::kElsewhere);
+  EXPECT_EQ(FindInLeaf(EncodeChunk(AsBytes("c")).canonical, AsBytes("c"), value), InLeaf::kElsewhere);
+}
+
 TEST(Node, RefusesKeysThatDoNotAscend) {
   EXPECT_FALSE(Decodes(EncodeLeaf({{AsBytes("b"), {}}, {AsBytes("a"), {}}})));
   EXPECT_FALSE(Decodes(EncodeLeaf({{AsBytes("a"), {}}, {AsBytes("a"), {}}})));

@@ -58,6 +58,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   ByteView tail = r.Blob16();
   if (!r.ok()) return 0;
   ByteView canonical = r.Raw(r.remaining());
+  ByteView value;
+  (void)FindInLeaf(canonical, tail, value);  // whatever the bytes are
   auto node = Node::Decode(canonical, tail);
   if (!node) return 0;
   const Node& n = **node;
@@ -69,6 +71,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   if (patricia::IsInner(n)) CheckPatriciaInner(n);
   if (n.type() == NodeType::kLeaf || n.type() == NodeType::kInner) {
     for (size_t i = 0; i < n.count(); ++i) HF_CHECK(n.LowerBound(n.key(i)) == i && n.ChildFor(n.key(i)) == i);
+  }
+  if (n.type() == NodeType::kLeaf) {
+    for (size_t i = 0; i < n.count(); ++i) {
+      InLeaf found = FindInLeaf(canonical, n.key(i), value);
+      HF_CHECK(found == (n.inline_value(i) ? InLeaf::kFound : InLeaf::kElsewhere));
+      if (found == InLeaf::kFound) HF_CHECK(Equal(value, *n.inline_value(i)));
+    }
   }
   if (patricia::IsLeaf(n)) {
     for (size_t i = 0; i < n.count(); ++i) HF_CHECK(n.LowerBound(n.key(i)) == i);

@@ -2,11 +2,12 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <iterator>
 
 #include "host/kv/dir_storage_internal.h"
 
@@ -25,8 +26,9 @@ FileCalls::FileCalls()
 
 namespace {
 
-constexpr uint64_t kNodeReadMax = 1u << 20;
-constexpr size_t kReadersMax = 256;  // descriptors
+// Descriptors for reading: a part of what the process may have, and more than that many segments are not read
+// at a time.
+constexpr size_t kReadersMin = 64, kReadersMax = 4096, kReadersShare = 4;
 
 // Mounts of object stores have no directories to sync; a local file system that says so has failed.
 bool SyncIsNeedless(const DirOptions& options, int error) {
@@ -110,45 +112,71 @@ Error DirStorage::Poison(int error) {
 Result<UntrustedBytes> DirStorage::Get(std::string_view name) { return GetRange(name, 0, UINT64_MAX); }
 
 Result<UntrustedBytes> DirStorage::GetRange(std::string_view name, uint64_t offset, uint64_t length) {
-  if (!seam::ValidName(name)) return Code::kInvalidArgument;
-  std::shared_lock stripe(Stripe(name));
-  if (length > kNodeReadMax) {
-    HF_TRY(Fd fd, OpenObject(root_.get(), name));
-    return ReadRange(fd.get(), offset, length);
-  }
-  uint64_t size = 0;
-  HF_TRY(std::shared_ptr<Fd> fd, Reader(name, &size));
-  return ReadRange(fd->get(), offset, length, size);
+  UntrustedBytes bytes;
+  HF_TRY_VOID(GetRangeInto(name, offset, length, bytes));
+  return bytes;
 }
 
-// Small reads come by the hundred thousand from few files: those stay open. A file that was removed or
-// replaced past us has no name any more, and is not read.
-Result<std::shared_ptr<Fd>> DirStorage::Reader(std::string_view name, uint64_t* size) {
-  std::shared_ptr<Fd> reader;
-  {
-    std::lock_guard state(state_mutex_);
-    auto it = readers_.find(name);
-    if (it != readers_.end()) reader = it->second;
+// Small reads come by the hundred thousand from few files: those stay open, and a read is one system call.
+Status DirStorage::GetRangeInto(std::string_view name, uint64_t offset, uint64_t length,
+                                UntrustedBytes& out) {
+  Stripe& stripe = StripeOf(name);
+  std::shared_lock lock(stripe.mutex);
+  if (length <= seam::kSmallRangeMax) {
+    for (const auto& [known, fd] : stripe.readers) {
+      if (known == name) return ReadRange(fd.get(), offset, length, out);
+    }
   }
-  struct stat st {};
-  if (reader != nullptr && ::fstat(reader->get(), &st) == 0 && st.st_nlink > 0) {
-    *size = static_cast<uint64_t>(st.st_size);
-    return reader;
-  }
+  if (!seam::ValidName(name)) return Code::kInvalidArgument;
   HF_TRY(Fd fd, OpenObject(root_.get(), name));
-  HF_TRY(*size, FileSize(fd.get()));
-  reader = std::make_shared<Fd>(std::move(fd));
-  std::lock_guard state(state_mutex_);
-  if (readers_.size() >= kReadersMax)
-    readers_.erase(std::next(readers_.begin(), static_cast<ptrdiff_t>(++clock_ % readers_.size())));
-  readers_.insert_or_assign(std::string(name), reader);
-  return reader;
+  if (length <= seam::kSmallRangeMax) {
+    HF_TRY_VOID(ReadRange(fd.get(), offset, length, out));
+    lock.unlock();
+    KeepReader(stripe, name);
+    return Ok();
+  }
+  HF_TRY(uint64_t size, FileSize(fd.get()));
+  length = std::min(length, size - std::min(size, offset));
+  if (length > seam::kGetBytesMax) return Code::kTooLarge;
+  return ReadRange(fd.get(), offset, length, out);
+}
+
+size_t DirStorage::ReadersMax() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return kReadersMin;
+  return static_cast<size_t>(std::clamp<rlim_t>(limit.rlim_cur / kReadersShare, kReadersMin, kReadersMax));
+}
+
+// Opened again under the lock: what was read may have been replaced since.
+void DirStorage::KeepReader(Stripe& stripe, std::string_view name) {
+  std::unique_lock lock(stripe.mutex);
+  for (const auto& [known, kept] : stripe.readers) {
+    if (known == name) return;
+  }
+  auto opened = OpenObject(root_.get(), name);
+  if (!opened) return;
+  Fd fd = std::move(opened).value();
+  if (readers_.fetch_add(1) >= readers_max_) DropSomeReader(stripe);
+  stripe.readers.emplace_back(std::string(name), std::move(fd));
+}
+
+// Of the next name that nobody is reading: with more names than descriptors any choice is as good.
+void DirStorage::DropSomeReader(const Stripe& but) {
+  for (size_t i = 0; i < stripes_.size(); ++i) {
+    Stripe& s = stripes_[reader_hand_.fetch_add(1) % stripes_.size()];
+    if (&s == &but) continue;
+    std::unique_lock lock(s.mutex, std::try_to_lock);
+    if (!lock || s.readers.empty()) continue;
+    s.readers.erase(s.readers.begin());
+    --readers_;
+    return;
+  }
 }
 
 Result<seam::VersionedBytes> DirStorage::GetVersioned(std::string_view name) {
   if (!seam::ValidName(name)) return Code::kInvalidArgument;
   if (!capabilities().conditional_put) return Code::kUnsupported;
-  std::shared_lock stripe(Stripe(name));
+  std::shared_lock stripe(StripeOf(name).mutex);
   HF_TRY(Fd fd, OpenObject(root_.get(), name));
   // The version first: a change made past us in between gives old version and new bytes, never the reverse.
   HF_TRY(seam::ObjectVersion version, VersionOf(name));

@@ -72,7 +72,10 @@ Status DirStorage::CreateAppendable(std::string_view name, uint64_t reserve_byte
   appendable->fd = std::move(opened.file);
   appendable->end = RoundUpToSector(first.size());
   appendable->size_bytes = size;
-  Forget(name);  // of a file that was removed past us
+  {
+    std::unique_lock stripe(StripeOf(name).mutex);
+    Forget(name);  // of a file that was removed past us
+  }
   Remember(name, std::move(appendable));
   return Ok();
 }
@@ -95,11 +98,10 @@ std::shared_ptr<DirStorage::Appendable> DirStorage::Remember(std::string_view na
 }
 
 void DirStorage::Forget(std::string_view name) {
+  readers_ -= std::erase_if(StripeOf(name).readers, [&](const auto& r) { return r.first == name; });
   std::lock_guard state(state_mutex_);
   auto it = appendables_.find(name);
   if (it != appendables_.end()) appendables_.erase(it);
-  auto reader = readers_.find(name);
-  if (reader != readers_.end()) readers_.erase(reader);
 }
 
 Result<std::shared_ptr<DirStorage::Appendable>> DirStorage::FindAppendable(std::string_view name) {

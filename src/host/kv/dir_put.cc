@@ -24,34 +24,20 @@ mode_t ModeOfDirectory(std::string_view path) {
   return leaf ? 0700 : 0750;
 }
 
-constexpr size_t kPastCacheMin = 1u << 20;  // smaller objects gain nothing
-constexpr size_t kPieceBytes = 1u << 20;    // between two of them the journal's sync gets its turn
-constexpr size_t kAlignment = 4096;
+constexpr size_t kPieceBytes = 1u << 20;
 
-struct FreeBytes {
-  void operator()(uint8_t* p) const { std::free(p); }
-};
-
-// Past the page cache: filling it costs several times what the disk takes, and segments are read once at
-// most before their nodes are in a cache of ours. Where the file system will not, as any other write.
-int WritePastCache(const FileCalls& calls, int fd, ByteView bytes) {
-  int flags = ::fcntl(fd, F_GETFL);
-  std::unique_ptr<uint8_t, FreeBytes> piece(
-      static_cast<uint8_t*>(std::aligned_alloc(kAlignment, kPieceBytes)));
-  if (piece == nullptr || flags < 0 || ::fcntl(fd, F_SETFL, flags | O_DIRECT) != 0)
-    return WriteAll(calls, fd, bytes);
-  while (bytes.size() >= kAlignment) {
-    size_t n = std::min(kPieceBytes, bytes.size() / kAlignment * kAlignment);
-    std::memcpy(piece.get(), bytes.data(), n);
-    ssize_t done = calls.write(fd, piece.get(), n);
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0 && errno == EINVAL) break;
-    if (done <= 0) return done < 0 ? errno : EIO;
-    bytes = bytes.subspan(static_cast<size_t>(done));
-    if (static_cast<size_t>(done) % kAlignment != 0) break;
+// Through the page cache: what has just been written is read soonest, and pages that were written in large
+// pieces are kept, and found, as large ones. Each piece is sent on its way to the disk at once, so that the
+// barrier finds little left to do and no others' sync has to wait for all of it. That it is under way is not
+// relied on.
+int WritePieces(const FileCalls& calls, int fd, ByteView bytes) {
+  for (size_t at = 0; at < bytes.size(); at += kPieceBytes) {
+    ByteView piece = bytes.subspan(at, std::min(kPieceBytes, bytes.size() - at));
+    if (int error = WriteAll(calls, fd, piece); error != 0) return error;
+    (void)::sync_file_range(fd, static_cast<off_t>(at), static_cast<off_t>(piece.size()),
+                            SYNC_FILE_RANGE_WRITE);
   }
-  if (::fcntl(fd, F_SETFL, flags) != 0) return errno;
-  return WriteAll(calls, fd, bytes);
+  return 0;
 }
 
 }  // namespace
@@ -133,22 +119,22 @@ Status DirStorage::WriteObject(std::string_view name, ByteView bytes, IfThere if
   Opened opened = std::move(result).value();
   NoteWritten(name);
   Forget(name);
-  bool past_cache = bytes.size() >= kPastCacheMin && !options_.whole_objects;
-  int error = past_cache ? WritePastCache(options_.calls, opened.file.get(), bytes)
-                         : WriteAll(options_.calls, opened.file.get(), bytes);
+  bool pieces = bytes.size() > kPieceBytes && !options_.whole_objects;
+  int error = pieces ? WritePieces(options_.calls, opened.file.get(), bytes)
+                     : WriteAll(options_.calls, opened.file.get(), bytes);
   if (error != 0) return Abandon(opened, name, error);
   return options_.whole_objects ? FinishWhole(opened, name) : FinishGrouped(opened, name);
 }
 
 Status DirStorage::Put(std::string_view name, ByteView bytes) {
   HF_TRY_VOID(CheckWrite(name));
-  std::unique_lock stripe(Stripe(name));
+  std::unique_lock stripe(StripeOf(name).mutex);
   return WriteObject(name, bytes, IfThere::kReplace);
 }
 
 Status DirStorage::PutIfAbsent(std::string_view name, ByteView bytes) {
   HF_TRY_VOID(CheckWrite(name));
-  std::unique_lock stripe(Stripe(name));
+  std::unique_lock stripe(StripeOf(name).mutex);
   return WriteObject(name, bytes, IfThere::kRefuse);
 }
 
@@ -156,7 +142,7 @@ Result<seam::ObjectVersion> DirStorage::PutIfVersion(std::string_view name, Byte
                                                      const seam::ObjectVersion& expected) {
   HF_TRY_VOID(CheckWrite(name));
   if (!capabilities().conditional_put) return Code::kUnsupported;
-  std::unique_lock stripe(Stripe(name));
+  std::unique_lock stripe(StripeOf(name).mutex);
   Result<seam::ObjectVersion> current = VersionOf(name);
   if (!current && current.code() != Code::kNotFound) return current.error();
   if ((current ? *current : seam::ObjectVersion()) != expected) return Code::kVersionMismatch;
@@ -189,7 +175,7 @@ void DirStorage::NoteWritten(std::string_view name) {
 
 Status DirStorage::Delete(std::string_view name) {
   HF_TRY_VOID(CheckWrite(name));
-  std::unique_lock stripe(Stripe(name));
+  std::unique_lock stripe(StripeOf(name).mutex);
   Result<Fd> parent = OpenDirectory(root_.get(), ParentOf(name));
   if (!parent) {
     bool absent = parent.code() == Code::kNotFound || parent.code() == Code::kInvalidArgument;

@@ -2,7 +2,7 @@
 // (whole objects), dir_append.cc (appendables).
 //
 // Locks, in the order they are taken: barrier_mutex_ > a name's stripe > an appendable's mutex >
-// state_mutex_.
+// state_mutex_. Beside one stripe another is only tried.
 #ifndef HOLDFAST_HOST_KV_DIR_STORAGE_INTERNAL_H_
 #define HOLDFAST_HOST_KV_DIR_STORAGE_INTERNAL_H_
 
@@ -13,6 +13,7 @@
 #include <mutex>
 #include <set>
 #include <shared_mutex>
+#include <vector>
 
 #include "host/kv/dir.h"
 #include "host/kv/posix_internal.h"
@@ -25,11 +26,13 @@ class DirStorage : public seam::Storage {
       : root_(std::move(root)),
         read_only_(mode == OpenMode::kReadOnly),
         locked_(locked),
-        options_(std::move(options)) {}
+        options_(std::move(options)),
+        readers_max_(ReadersMax()) {}
 
   seam::Capabilities capabilities() const override;
   Result<UntrustedBytes> Get(std::string_view name) override;
   Result<UntrustedBytes> GetRange(std::string_view name, uint64_t offset, uint64_t length) override;
+  Status GetRangeInto(std::string_view name, uint64_t offset, uint64_t length, UntrustedBytes& out) override;
   Result<seam::VersionedBytes> GetVersioned(std::string_view name) override;
   Status Put(std::string_view name, ByteView bytes) override;
   Status PutIfAbsent(std::string_view name, ByteView bytes) override;
@@ -58,6 +61,7 @@ class DirStorage : public seam::Storage {
   };
   enum class IfThere { kRefuse, kReplace };
 
+  static size_t ReadersMax();  // descriptors that are kept for reading
   // kInvalidArgument, kReadOnly, kPoisoned.
   Status CheckWrite(std::string_view name) const;
   Status CheckAppendable(std::string_view name) const;
@@ -80,14 +84,20 @@ class DirStorage : public seam::Storage {
   Status FillWithZeros(Opened& opened, std::string_view name, uint64_t from, uint64_t to);
   Result<std::shared_ptr<Appendable>> FindAppendable(std::string_view name);
   std::shared_ptr<Appendable> Remember(std::string_view name, std::shared_ptr<Appendable> appendable);
-  void Forget(std::string_view name);
-  Result<std::shared_ptr<Fd>> Reader(std::string_view name,
-                                     uint64_t* size);  // kNotFound. REQUIRES: the stripe
+  void Forget(std::string_view name);  // REQUIRES: the stripe, exclusively
   Status Grow(Appendable& appendable, uint64_t to);
 
-  std::shared_mutex& Stripe(std::string_view name) {
+  // Names that share a lock (readers of an object against its writer), and of those that were read lately,
+  // the descriptors.
+  struct Stripe {
+    std::shared_mutex mutex;
+    std::vector<std::pair<std::string, Fd>> readers;
+  };
+  Stripe& StripeOf(std::string_view name) {
     return stripes_[std::hash<std::string_view>()(name) % stripes_.size()];
   }
+  void KeepReader(Stripe& stripe, std::string_view name);
+  void DropSomeReader(const Stripe& but);
 
   const Fd root_;
   const bool read_only_;
@@ -96,13 +106,14 @@ class DirStorage : public seam::Storage {
   std::atomic<bool> poisoned_ = false;
 
   std::mutex barrier_mutex_;
-  std::array<std::shared_mutex, 256> stripes_;  // by name: readers of an object against its writer
+  std::array<Stripe, 256> stripes_;
+  const size_t readers_max_;
+  std::atomic<size_t> readers_ = 0, reader_hand_ = 0;
 
   std::mutex state_mutex_;  // everything below
   std::map<std::string, Fd, std::less<>> unsynced_files_;
   std::set<std::string, std::less<>> unsynced_directories_;
   std::map<std::string, std::shared_ptr<Appendable>, std::less<>> appendables_;
-  std::map<std::string, std::shared_ptr<Fd>, std::less<>> readers_;
   std::map<std::string, uint64_t, std::less<>>
       writes_;          // our own writes to names that were asked for a version
   uint64_t clock_ = 0;  // counts writes and uses

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -259,6 +260,58 @@ TEST_F(Dir, AChangeMadePastUsChangesTheVersion) {
   fs::remove(path("v"));
   fs::rename(path("w"), path("v"));
   EXPECT_TRUE(store->PutIfVersion("v", AsBytes("x"), now->version)) << "the same file again";
+}
+
+TEST_F(Dir, ASmallRangeIsNeverOfAnObjectThatWeReplacedOrDeleted) {
+  auto store = Create();
+  UntrustedBytes bytes;
+  for (int round = 0; round < 3; ++round) {
+    std::string text = "round " + std::to_string(round);
+    ASSERT_TRUE(store->Put("s", AsBytes(text)));
+    for (int again = 0; again < 2; ++again) {
+      ASSERT_TRUE(store->GetRangeInto("s", 0, 100, bytes));
+      EXPECT_EQ(AsText(bytes.parse()), text);
+    }
+    if (round == 1) {
+      ASSERT_TRUE(store->Delete("s"));
+      EXPECT_EQ(store->GetRange("s", 0, 100).code(), Code::kNotFound);
+    }
+  }
+  EXPECT_EQ(store->GetRange("s", UINT64_MAX, 100)->size(), 0u);
+  EXPECT_EQ(store->GetRange("s", 6, 0)->size(), 0u);
+}
+
+TEST_F(Dir, WhatWasRemovedPastUsIsMissedByALargeRange) {
+  auto store = Create();
+  ASSERT_TRUE(store->Put("s", AsBytes("here")));
+  ASSERT_TRUE(store->GetRange("s", 0, 4));
+  fs::remove(path("s"));
+  EXPECT_EQ(store->GetRange("s", 0, seam::kSmallRangeMax + 1).code(), Code::kNotFound);
+  EXPECT_EQ(store->Get("s").code(), Code::kNotFound);
+}
+
+TEST_F(Dir, MoreObjectsThanDescriptorsAreReadAllTheSame) {
+  struct rlimit before {};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  struct rlimit few = before;
+  few.rlim_cur = 200;  // of which a quarter is kept for reading, or the least that makes sense
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  {
+    auto store = Create();
+    auto name = [](int i) { return "many/" + std::to_string(i); };
+    for (int i = 0; i < 400; ++i) {
+      ASSERT_TRUE(store->Put(name(i), AsBytes(name(i))));
+      if (i % 50 == 49) ASSERT_TRUE(store->Barrier());  // what is not durable yet holds one as well
+    }
+    for (int round = 0; round < 3; ++round) {
+      for (int i = 0; i < 400; ++i) {
+        auto got = store->GetRange(name(i), 0, 100);
+        ASSERT_TRUE(got) << CodeName(got.code()) << " " << i;
+        EXPECT_EQ(AsText(got->parse()), name(i));
+      }
+    }
+  }
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST_F(Dir, AnObjectLargerThanOneAnswerIsRefusedButCanBeReadInParts) {

@@ -107,24 +107,27 @@ Result<uint64_t> FileSize(int fd) {
 
 Result<UntrustedBytes> ReadRange(int fd, uint64_t offset, uint64_t length) {
   HF_TRY(uint64_t size, FileSize(fd));
-  return ReadRange(fd, offset, length, size);
+  length = std::min(length, size - std::min(size, offset));
+  if (length > seam::kGetBytesMax) return Code::kTooLarge;
+  UntrustedBytes bytes;
+  HF_TRY_VOID(ReadRange(fd, offset, length, bytes));
+  return bytes;
 }
 
-Result<UntrustedBytes> ReadRange(int fd, uint64_t offset, uint64_t length, uint64_t size) {
-  if (offset >= size) return UntrustedBytes();
-  length = std::min(length, size - offset);
-  if (length > seam::kGetBytesMax) return Code::kTooLarge;
-  Bytes bytes(length);
+Status ReadRange(int fd, uint64_t offset, uint64_t length, UntrustedBytes& out) {
+  Bytes& bytes = out.fill();
+  if (offset > INT64_MAX - length) length = 0;  // no file goes so far
+  bytes.resize(length);
   size_t got = 0;
   while (got < length) {
     ssize_t n = ::pread(fd, bytes.data() + got, length - got, static_cast<off_t>(offset + got));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Code::kIo;
-    if (n == 0) break;  // cut meanwhile
+    if (n == 0) break;  // its end
     got += static_cast<size_t>(n);
   }
   bytes.resize(got);
-  return UntrustedBytes(std::move(bytes));
+  return Ok();
 }
 
 int WriteAll(const FileCalls& calls, int fd, ByteView bytes) {

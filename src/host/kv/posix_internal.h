@@ -51,8 +51,8 @@ Result<Fd> OpenDirectory(int root, std::string_view path);  // "" = root itself
 Result<uint64_t> FileSize(int fd);
 // Bytes [offset, offset + length) of a file, fewer where it ends. kTooLarge beyond kGetBytesMax.
 Result<UntrustedBytes> ReadRange(int fd, uint64_t offset, uint64_t length);
-// The same of one that was found to have `size` bytes.
-Result<UntrustedBytes> ReadRange(int fd, uint64_t offset, uint64_t length, uint64_t size);
+// The same into memory that is there. REQUIRES: length <= kGetBytesMax, which is taken if need be.
+Status ReadRange(int fd, uint64_t offset, uint64_t length, UntrustedBytes& out);
 
 // All of `bytes`; 0 or an errno.
 int WriteAll(const FileCalls& calls, int fd, ByteView bytes);
