@@ -14,6 +14,7 @@
 #include "cli/store_access.h"
 #include "cli/store_commands_internal.h"
 #include "cli/text.h"
+#include "core/runtime/save_workers.h"
 #include "core/store/offline.h"
 
 namespace holdfast::cli {
@@ -110,6 +111,8 @@ int Verify(const VerifyArguments& a) {
   SecretBytes passphrase = ReadPassphrase(a.passphrase_file, "Passphrase");
   ProgressBar bar("verify", ProgressBar::Unit::kBytes, a.json);
   store::VerifyOptions options;
+  runtime::SaveWorkers workers(0);
+  options.workers = &workers;
   options.require_fresh = a.require_fresh;
   options.progress = [&](uint64_t done, uint64_t total) { bar.Update(done, total); };
   if (!anchor.empty()) {

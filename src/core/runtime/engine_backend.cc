@@ -292,6 +292,7 @@ Status Engine::Verify(const session::VerifyQuestion& question,
   MutexLock save_lock(save_mutex_);  // slots and segments stand still
   store::VerifyOptions options;
   options.require_fresh = question.require_fresh;
+  options.workers = &save_workers_;
   // Verify calls them in turn.
   options.hold_writes = [this]() HF_NO_THREAD_SAFETY_ANALYSIS { write_mutex_.Lock(); };
   options.release_writes = [this]() HF_NO_THREAD_SAFETY_ANALYSIS { write_mutex_.Unlock(); };

@@ -58,6 +58,7 @@ struct VerifyOptions {
   bool require_fresh = false;
   bool discard_tail = false;
   Progress progress;
+  class Workers* workers = nullptr;  // that share the work (workers.h); null: the caller's thread alone
   // For a served store: called around reading slots and journal, so that no frame is half written meanwhile.
   std::function<void()> hold_writes, release_writes;
 };

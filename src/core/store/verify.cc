@@ -1,15 +1,16 @@
 #include "core/store/verify.h"
 
 #include <algorithm>
+#include <deque>
+#include <iterator>
 #include <unordered_map>
 
 #include "core/store/public_digests.h"
-#include "crypto/hash.h"
+#include "core/store/segment_checks.h"
 
 namespace holdfast::store {
 namespace {
 
-constexpr uint64_t kPieceBytes = 4u << 20;
 constexpr std::string_view kSlotFiles[6] = {"core-enclave", "core-enclave.recovery-key-shares",
                                             "key-enclave",  "key-enclave.recovery-key-shares",
                                             "server-state", "state-save-number"};
@@ -48,16 +49,6 @@ class VerifyingNodes : public tree::NodeSource {
   Openers openers_;
 };
 
-// Needed bytes by segment and span, counted anew.
-struct Recount {
-  TagLine line;
-  LogIndex seen_by;
-  std::map<uint32_t, Spans> spans;
-  void Add(const tree::Hint& at, LogIndex birth) {
-    spans[at.segment].Add(line.FirstSeeing(birth), seen_by, at.length);
-  }
-};
-
 class Verifier {
  public:
   Verifier(seam::Storage& storage, const VerifyOptions& options, Reading& reading, VerifyReport& report)
@@ -67,13 +58,17 @@ class Verifier {
     HF_TRY(std::vector<seam::ObjectInfo> objects, seam::ListAll(storage_, ""));
     for (const seam::ObjectInfo& o : objects) total_ += o.size_bytes;
     Expected expected = ExpectedSegments(r_.slots);
-    HF_TRY_VOID(CheckSegments(expected));
+    NoWorkers alone;
+    Workers& workers = options_.workers != nullptr ? *options_.workers : alone;
+    SegmentChecks checks(storage_, workers, expected, seen_, [this](uint64_t bytes) { Progress(bytes); });
     for (int i : {r_.slots.newest, 1 - r_.slots.newest}) {
       if (r_.slots.slot[i].kind == Slot::Kind::kValid)
-        HF_TRY_VOID(CheckTrees(r_.slots.slot[i], i == r_.slots.newest));
+        HF_TRY_VOID(CheckTrees(r_.slots.slot[i], i == r_.slots.newest, checks));
     }
+    HF_TRY_VOID(checks.Run());
+    Take(checks);
     HF_TRY_VOID(CheckJournal());
-    CheckListing(objects, expected);
+    CheckListing(objects, expected, checks);
     return Ok();
   }
 
@@ -86,87 +81,55 @@ class Verifier {
     if (options_.progress) options_.progress(std::min(report_.bytes, total_), total_);
   }
 
-  // Every listed segment: there, of its size, with its hash; keys are not needed for this.
-  Status CheckSegments(const Expected& expected) {
-    for (const auto& [name, s] : expected.segments) {
-      crypto::Sha256Stream hash;
-      uint64_t at = 0;
-      bool missing = false;
-      for (;;) {
-        auto piece = storage_.GetRange(name, at, kPieceBytes);
-        if (!piece) {
-          if (piece.code() != Code::kNotFound) return piece.error();
-          missing = true;
-          break;
-        }
-        hash.Update(piece->parse());
-        at += piece->size();
-        Progress(piece->size());
-        if (piece->size() < kPieceBytes || at > s->size) break;
-      }
-      if (missing) {
-        if (expected.required.contains(name))
-          Add(Finding::Kind::kMissing, name, Code::kMissing, "listed segment is not there");
-        continue;
-      }
-      ++report_.segments;
-      report_.segment_bytes += at;
-      if (at != s->size) {
-        Add(Finding::Kind::kChanged, name, Code::kChecksum,
-            "has " + std::to_string(at) + " bytes instead of " + std::to_string(s->size));
-        bad_segments_.insert(name);
-      } else if (hash.Finish() != s->sha256) {
-        bad_segments_.insert(name);  // named node by node below, or whole if no node shows it
-      }
-    }
-    return Ok();
-  }
-
-  std::string PlaceOf(const Manifest& m, const tree::Hint& hint) const {
-    auto it = m.segments.find(hint.segment);
-    if (it == m.segments.end()) return "segment " + std::to_string(hint.segment);
-    return SegmentName(it->second.id) + " at byte " + std::to_string(hint.offset);
-  }
-  void NodeFinding(const Manifest& m, const tree::Hint& hint, Code code) {
-    auto it = m.segments.find(hint.segment);
-    if (it != m.segments.end()) {
-      std::string name = SegmentName(it->second.id);
-      if (code == Code::kMissing) return;  // the segment is named already
-      named_.insert(name);
-    }
-    Add(Finding::Kind::kChanged, PlaceOf(m, hint), code, std::string(CodeText(code)));
-  }
-
-  // Every node reachable from the slot's root and its tags: opens, hashes to its address, holds as many rows
-  // as its parent says. Each place is read once, whichever root leads there, so the newest root that does is
-  // the one that it is counted for. Memory: about 60 bytes a node.
-  Status CheckTrees(const Slot& slot, bool newest) {
+  // Every node above the leaves that is reachable from the slot's root and its tags: opens, hashes to its
+  // address, holds as many rows as its parent says. The leaves are noted for the checks; of a Patricia table
+  // all nodes are looked at here, in the order that its digests need.
+  Status CheckTrees(const Slot& slot, bool newest, SegmentChecks& checks) {
     HF_TRY(VersionPtr version, MakeVersion(slot.manifest, slot.keyring, r_.secrets));
+    versions_.push_back(version);
     const LogicalRoot& root = version->manifest.root;
-    Recount recount{root.Line(), kNow, {}};
+    auto origin = [&](LogIndex seen_by) -> const SegmentChecks::Origin& {
+      return origins_.emplace_back(SegmentChecks::Origin{version.get(), root.Line(), seen_by, newest});
+    };
+    const SegmentChecks::Origin& now = origin(kNow);
     for (const auto& [id, table] : root.tables) {
-      HF_TRY_VOID(CheckTree(*version, table, newest, recount));
+      HF_TRY_VOID(CheckTree(now, table, checks));
       if (newest && !IsSystemTable(id)) {
         ++report_.tables;
         report_.rows += table.root.rows;
       }
     }
+    HF_TRY_VOID(checks.Run());
     for (const Tag* tag : NewestFirst(root.tags)) {
-      recount.seen_by = tag->position.index;
-      for (const auto& [id, table] : tag->tables) HF_TRY_VOID(CheckTree(*version, table, newest, recount));
+      const SegmentChecks::Origin& then = origin(tag->position.index);
+      for (const auto& [id, table] : tag->tables) HF_TRY_VOID(CheckTree(then, table, checks));
+      HF_TRY_VOID(checks.Run());
       if (newest) ++report_.tags;
     }
-    if (newest && report_.findings.empty()) CheckRecount(version->manifest, recount);
     return Ok();
   }
 
+  // Segments first: where one is missing, what says so comes before what follows from it.
+  void Take(SegmentChecks& checks) {
+    auto move_to = [this](std::vector<Finding>& from) {
+      std::move(from.begin(), from.end(), std::back_inserter(report_.findings));
+    };
+    move_to(checks.segment_findings);
+    move_to(checks.node_findings);
+    move_to(tree_findings_);
+    report_.nodes += checks.nodes;
+    report_.segments += checks.segments;
+    report_.segment_bytes += checks.segment_bytes;
+    if (report_.findings.empty()) CheckRecount(r_.slots.manifest(), checks.spans);
+  }
+
   // What the manifest says of each segment, by span, is what there is: nothing is kept that nobody reaches.
-  void CheckRecount(const Manifest& m, Recount& recount) {
+  void CheckRecount(const Manifest& m, SpansBySegment& spans) {
     for (const auto& [number, s] : m.segments) {
-      if (s.spans == recount.spans[number]) continue;
+      if (s.spans == spans[number]) continue;
       Add(Finding::Kind::kChanged, SegmentName(s.id), Code::kTampered,
-          "needed bytes differ from the manifest: " + std::to_string(recount.spans[number].total()) +
-              " instead of " + std::to_string(s.live_bytes()));
+          "needed bytes differ from the manifest: " + std::to_string(spans[number].total()) + " instead of " +
+              std::to_string(s.live_bytes()));
     }
   }
 
@@ -178,19 +141,22 @@ class Verifier {
     return sorted;
   }
 
-  Status CheckTree(const TreeVersion& version, const Table& table, bool newest, Recount& recount) {
+  Status CheckTree(const SegmentChecks::Origin& origin, const Table& table, SegmentChecks& checks) {
     if (table.root.empty) return Ok();
+    const TreeVersion& version = *origin.version;
+    const Manifest& m = version.manifest;
     VerifyingNodes nodes(storage_, version);
     tree::Walk walk(table.root);
-    Claims claims{{PlaceOf(table.root.ref.hint), table.root.rows}};
+    Claims claims{{SeenPlaces::PlaceOf(table.root.ref.hint), table.root.rows}};
     PublicDigests digests(table, version.keys.at(table.id));
     LogIndex list_birth;  // chunks were born with their list, which comes right before them
     for (;;) {
       auto step = walk.Next(nodes);
       if (step.needs()) {
         const tree::NodeRef& ref = step.need();
-        if (auto seen = seen_.find(PlaceOf(ref.hint)); seen != seen_.end()) {
-          if (!(seen->second == Seen{AddressHead(ref), RowsClaimed(claims, ref)})) WrongRows(version, ref);
+        if (seen_.Has(ref.hint)) {
+          if (seen_.Meet(ref, RowsClaimed(claims, ref)) == SeenPlaces::Answer::kAnother)
+            checks.WrongNode(m, ref.hint);
           digests.Skipped(ref);
           walk.Skip();
           continue;
@@ -198,13 +164,15 @@ class Verifier {
         Status loaded = nodes.Load(ref);
         if (loaded) continue;
         if (!IsDamage(loaded.code())) return loaded.error();
-        NodeFinding(version.manifest, ref.hint, loaded.code());
+        checks.NodeFinding(m, ref.hint, loaded.code());
+        (void)seen_.Meet(ref, RowsClaimed(claims, ref));  // named once, whoever else leads there
+        digests.Skipped(ref);
         walk.Skip();
         continue;
       }
       if (step.failed()) {
-        Add(Finding::Kind::kChanged, "table " + table.id.hex(), step.error().code(),
-            "the tree is not well formed");
+        tree_findings_.push_back({Finding::Kind::kChanged, "table " + table.id.hex(), step.error().code(),
+                                  "the tree is not well formed"});
         return Ok();
       }
       if (!step.value()) return Ok();
@@ -212,41 +180,43 @@ class Verifier {
       LogIndex birth = v.ref.birth;
       if (v.node->type() == tree::NodeType::kChunkList) list_birth = birth;
       if (v.node->type() == tree::NodeType::kChunk && birth == LogIndex()) birth = list_birth;
-      if (newest) recount.Add(v.ref.hint, birth);
-      CheckRows(version, v, claims);
-      if (!digests.Holds(v.ref, *v.node)) WrongDigest(version, v.ref);
+      if (origin.counted) {
+        checks.spans[v.ref.hint.segment].Add(origin.line.FirstSeeing(birth), origin.seen_by,
+                                             v.ref.hint.length);
+      }
+      CheckRows(m, v, claims, checks);
+      if (!digests.Holds(v.ref, *v.node)) WrongDigest(m, v.ref);
       ++report_.nodes;
+      if (v.node->type() != tree::NodeType::kInner || v.node->level() != 1) continue;
+      walk.Prune();
+      for (size_t i = 0; i < v.node->count(); ++i)
+        checks.Add(origin, v.node->child(i), SegmentChecks::Kind::kLeaf, v.node->rows(i));
+      if (checks.full()) HF_TRY_VOID(checks.Run());
     }
   }
 
   // A parent says how many rows lie below each child; claims are few, since a walk goes down at once.
   using Claims = std::unordered_map<uint64_t, uint64_t>;
-  static uint64_t PlaceOf(const tree::Hint& h) { return static_cast<uint64_t>(h.segment) << 32 | h.offset; }
-  static uint64_t AddressHead(const tree::NodeRef& ref) { return LoadLittle<uint64_t>(&ref.address[1]); }
   static uint64_t RowsClaimed(Claims& claims, const tree::NodeRef& ref) {
-    auto it = claims.find(PlaceOf(ref.hint));
+    auto it = claims.find(SeenPlaces::PlaceOf(ref.hint));
     if (it == claims.end()) return 0;  // a blob
     uint64_t rows = it->second;
     claims.erase(it);
     return rows;
   }
-  void CheckRows(const TreeVersion& version, const tree::Walk::Visit& v, Claims& claims) {
+  void CheckRows(const Manifest& m, const tree::Walk::Visit& v, Claims& claims, SegmentChecks& checks) {
     const tree::Node& node = *v.node;
     bool blob = node.type() == tree::NodeType::kChunk || node.type() == tree::NodeType::kChunkList;
     uint64_t rows = blob ? 0 : node.total_rows();
-    if (rows != RowsClaimed(claims, v.ref)) WrongRows(version, v.ref);
-    seen_.emplace(PlaceOf(v.ref.hint), Seen{AddressHead(v.ref), rows});
-    if (node.type() != tree::NodeType::kInner && node.type() != tree::NodeType::kPatriciaInner) return;
-    for (size_t i = 0; i < node.count(); ++i) claims[PlaceOf(node.child(i).hint)] = node.rows(i);
+    if (rows != RowsClaimed(claims, v.ref)) checks.WrongNode(m, v.ref.hint);
+    (void)seen_.Meet(v.ref, rows);
+    bool inner = node.type() == tree::NodeType::kInner && node.level() > 1;
+    if (!inner && node.type() != tree::NodeType::kPatriciaInner) return;
+    for (size_t i = 0; i < node.count(); ++i) claims[SeenPlaces::PlaceOf(node.child(i).hint)] = node.rows(i);
   }
-  void WrongRows(const TreeVersion& version, const tree::NodeRef& ref) {
-    Add(Finding::Kind::kChanged, PlaceOf(version.manifest, ref.hint), Code::kTampered,
-        "is not the node, or has not the rows, that its parent names");
-  }
-
-  void WrongDigest(const TreeVersion& version, const tree::NodeRef& ref) {
-    Add(Finding::Kind::kChanged, PlaceOf(version.manifest, ref.hint), Code::kTampered,
-        "the public digest is not that of its rows");
+  void WrongDigest(const Manifest& m, const tree::NodeRef& ref) {
+    tree_findings_.push_back({Finding::Kind::kChanged, SegmentChecks::NameOfPlace(m, ref.hint),
+                              Code::kTampered, "the public digest is not that of its rows"});
   }
 
   static bool IsDamage(Code c) {
@@ -284,7 +254,8 @@ class Verifier {
   }
 
   // Nothing that belongs to nothing (rule E).
-  void CheckListing(const std::vector<seam::ObjectInfo>& objects, const Expected& expected) {
+  void CheckListing(const std::vector<seam::ObjectInfo>& objects, const Expected& expected,
+                    const SegmentChecks& checks) {
     std::set<std::string> known{std::string(seal::kUnlockersName)};
     for (int slot : {0, 1}) {
       for (std::string_view f : kSlotFiles) known.insert(SlotName(slot, f));
@@ -309,8 +280,8 @@ class Verifier {
       });
       if (!named) Add(Finding::Kind::kExtra, o.name, Code::kAlien, std::string(CodeText(Code::kAlien)));
     }
-    for (const std::string& name : bad_segments_) {
-      if (named_.contains(name)) continue;
+    for (const std::string& name : checks.bad_segments) {
+      if (checks.named.contains(name)) continue;
       bool sized = std::any_of(report_.findings.begin(), report_.findings.end(),
                                [&](const Finding& f) { return f.object == name; });
       if (!sized) Add(Finding::Kind::kChanged, name, Code::kChecksum, "bytes outside its live nodes differ");
@@ -322,12 +293,10 @@ class Verifier {
   Reading& r_;
   VerifyReport& report_;
   uint64_t total_ = 0;
-  std::set<std::string> bad_segments_, named_;
-  struct Seen {
-    uint64_t address_head, rows;
-    friend bool operator==(const Seen&, const Seen&) = default;
-  };
-  std::unordered_map<uint64_t, Seen> seen_;  // by place
+  std::vector<Finding> tree_findings_;
+  SeenPlaces seen_;
+  std::vector<VersionPtr> versions_;  // of the origins
+  std::deque<SegmentChecks::Origin> origins_;
 };
 
 Result<VerifyReport> Finish(seam::Storage& storage, Status read, const VerifyOptions& options, Reading& r) {

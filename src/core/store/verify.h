@@ -4,6 +4,7 @@
 #define HOLDFAST_CORE_STORE_VERIFY_H_
 
 #include "core/store/opener.h"
+#include "core/store/workers.h"
 
 namespace holdfast::store {
 
