@@ -235,17 +235,20 @@ std::optional<Result<std::optional<Bytes>>> Engine::GetNow(const TableId& table,
 
 namespace {
 
-// Rows of one leaf that are no blobs: one copy.
-void AddInline(const tree::Node& leaf, size_t from, size_t to, session::RowPage& page) {
-  if (from == to) return;
+// Rows of one leaf up to `to`, or the first whose value is a blob: one copy. Where it stopped.
+size_t AddInline(const tree::Node& leaf, size_t from, size_t to, session::RowPage& page) {
   const uint8_t* begin = leaf.key(from).data();
-  ByteView last = *leaf.inline_value(to - 1);
-  size_t at = page.AddText({begin, static_cast<size_t>(last.data() + last.size() - begin)});
-  for (size_t i = from; i < to; ++i) {
-    ByteView key = leaf.key(i), value = *leaf.inline_value(i);
-    page.AddRow(at + static_cast<size_t>(key.data() - begin), key.size(),
-                at + static_cast<size_t>(value.data() - begin), value.size());
+  const uint8_t* end = begin;
+  const size_t at = page.bytes();
+  for (; from < to; ++from) {
+    tree::Node::RowText row = leaf.row_text(from);
+    if (!row.value) break;
+    page.AddRow(at + static_cast<size_t>(row.key.data() - begin), row.key.size(),
+                at + static_cast<size_t>(row.value->data() - begin), row.value->size());
+    end = row.value->data() + row.value->size();
   }
+  page.AddText({begin, static_cast<size_t>(end - begin)});
+  return from;
 }
 
 // One page of a scan. The overlays are read under the shared lock, one step at a time; nodes and blobs are
@@ -330,10 +333,7 @@ class PageScan {
     bool more = end == run.to;
     end = std::min(end, run.from + (max_rows_ - page_.size()));
     for (size_t i = run.from; i < end && !Full(); ++i) {
-      size_t blob = i;
-      while (blob < end && leaf.inline_value(blob)) ++blob;
-      AddInline(leaf, i, blob, page_);
-      i = blob;
+      i = AddInline(leaf, i, end, page_);
       if (i < end) HF_TRY_VOID(AddBlob(leaf.key(i), leaf.value(i)));
     }
     return more;

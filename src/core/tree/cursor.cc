@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "core/tree/patricia_read.h"
 #include "core/tree/read.h"
 
@@ -42,7 +44,31 @@ Step<bool> Cursor::SeekTo(ByteView k, NodeSource& source) {
 }
 Step<bool> Cursor::SeekToEnd(NodeSource& source) { return Seek(Place::kEnd, {}, source); }
 
+std::optional<Step<bool>> Cursor::TurnBelowParent(bool forward, NodeSource& source) {
+  if (path_.size() < 2) return std::nullopt;
+  Level& parent = path_[path_.size() - 2];
+  const Node& inner = *parent.node;
+  if (inner.type() != NodeType::kInner || inner.level() != 1) return std::nullopt;
+  if (forward ? parent.at + 1 >= inner.count() : parent.at == 0) return std::nullopt;
+  size_t at = forward ? parent.at + 1 : parent.at - 1;
+  NodePtr leaf = std::exchange(ahead_, nullptr);
+  if (leaf == nullptr || ahead_at_ != inner.child_hint(at)) leaf = source.Find(inner.child(at));
+  if (leaf == nullptr) return Step<bool>(Need{inner.child(at)});
+  if (leaf->type() != NodeType::kLeaf) return Step<bool>(Code::kMalformed);
+  parent.at = at;
+  path_.back() = {std::move(leaf), 0};
+  if (!forward) path_.back().at = path_.back().node->count();
+  if (forward ? at + 1 < inner.count() : at > 0) {
+    at = forward ? at + 1 : at - 1;
+    ahead_at_ = inner.child_hint(at);
+    ahead_ = source.Find(inner.child(at));
+    if (ahead_ != nullptr) ahead_->PrefetchAll();
+  }
+  return Step<bool>(true);
+}
+
 Step<bool> Cursor::Turn(bool forward, NodeSource& source) {
+  if (auto turned = TurnBelowParent(forward, source)) return *turned;
   for (size_t up = path_.size() - 1; up-- > 0;) {
     const Level& l = path_[up];
     if (forward ? l.at + 1 >= l.node->count() : l.at == 0) continue;

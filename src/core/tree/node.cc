@@ -214,12 +214,15 @@ StoredValue Node::value(size_t i) const {
   return v;
 }
 
-std::optional<ByteView> Node::inline_value(size_t i) const {
+std::optional<ByteView> Node::inline_value(size_t i) const { return row_text(i).value; }
+
+Node::RowText Node::row_text(size_t i) const {
   HF_CHECK((p_.type == NodeType::kLeaf || p_.type == NodeType::kPatriciaLeaf) && i < p_.count);
   const Slot& s = p_.slot()[i];
   const uint8_t* p = p_.text() + s.at + s.key_bytes;
-  if (*p != kInlineForm) return std::nullopt;
-  return ByteView(p + 3, LoadLittle<uint16_t>(p + 1));
+  RowText row{{p - s.key_bytes, s.key_bytes}, std::nullopt};
+  if (*p == kInlineForm) row.value = ByteView(p + 3, LoadLittle<uint16_t>(p + 1));
+  return row;
 }
 
 NodeRef Node::child(size_t i) const {

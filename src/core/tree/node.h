@@ -111,6 +111,18 @@ class Node {
     for (size_t line = 0; line < 5; ++line) __builtin_prefetch(at + 64 * line);
   }
 
+  // All of a leaf of usual size.
+  void PrefetchAll() const {
+    const char* at = reinterpret_cast<const char*>(this);
+    for (size_t line = 0; line < 28; ++line) __builtin_prefetch(at + 64 * line);
+  }
+  // A row of a leaf as it lies there. No value: it is a blob.
+  struct RowText {
+    ByteView key;
+    std::optional<ByteView> value;
+  };
+  RowText row_text(size_t i) const;  // as key and inline_value
+
   // Implementation detail of the decoders.
   struct Slot {
     uint32_t at;  // of the key in the canonical bytes

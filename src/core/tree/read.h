@@ -69,8 +69,13 @@ class Cursor {
                                                    NodeSource& source);
   Step<bool> Seek(Place place, ByteView k, NodeSource& source);
   Step<bool> Turn(bool forward, NodeSource& source);  // to the neighbouring leaf; false: there is none
+  // The same below the same inner node of a B-tree; nothing: that is not where it goes on.
+  std::optional<Step<bool>> TurnBelowParent(bool forward, NodeSource& source);
   Root root_;
   Path path_;
+  // The leaf that will be next, if it was in memory: on its way into the processor's cache.
+  NodePtr ahead_;
+  Hint ahead_at_;
 };
 
 // Every node reachable from a root, parents before children, each once per reference: verify, GC, cleaning,
