@@ -18,6 +18,7 @@ constexpr std::string_view kPassphrase = "bench";  // of a store that is deleted
 constexpr const char* kTable = "bench";
 constexpr uint64_t kReadMilliseconds = 1000;
 // A page of a scan, and a batch of loading: the most that the interface takes at once.
+constexpr size_t kOutstanding = 8;  // batches: several waves
 constexpr size_t kScanRows = 4096, kScanBytes = 16u << 20;
 
 // The one place that says how our engine is set up here.
@@ -52,12 +53,22 @@ class Ours final : public EmbeddedStore {
   }
   void Write(std::span<const RowView> rows) override { Write(rows, kernel::Wait::kDurable); }
   void Write(std::span<const RowView> rows, kernel::Wait wait) {
-    kernel::Batch batch;
-    batch.operations.reserve(rows.size());
-    for (const RowView& r : rows) {
-      batch.operations.push_back({kernel::OperationKind::kPut, table_, ToBytes(r.key), ToBytes(r.value), {}});
+    Await([&](session::WriteDone done) { engine_->Write(BatchOf(rows), wait, std::move(done)); });
+  }
+  // Answered when it has its place in the log; not more than `outstanding` are waited for at a time.
+  void WriteAhead(std::span<const RowView> rows, size_t outstanding) {
+    {
+      std::unique_lock<std::mutex> lock(ahead_mutex_);
+      ahead_wake_.wait(lock, [&] { return ahead_ < outstanding; });
+      Need(ahead_status_, "bench");
+      ++ahead_;
     }
-    Await([&](session::WriteDone done) { engine_->Write(std::move(batch), wait, std::move(done)); });
+    engine_->Write(BatchOf(rows), kernel::Wait::kNone, [this](const session::WriteReply& r) {
+      std::lock_guard<std::mutex> lock(ahead_mutex_);
+      --ahead_;
+      if (!r.status) ahead_status_ = r.status;
+      ahead_wake_.notify_one();
+    });
   }
   bool Get(std::string_view key, std::string& value) override {
     auto got = Take(engine_->Get(table_, AsBytes(key), {}, kReadMilliseconds), "bench: get");
@@ -81,10 +92,20 @@ class Ours final : public EmbeddedStore {
   }
   void Sync() {
     Await([&](session::WriteDone done) { engine_->Sync(std::move(done)); });
+    std::lock_guard<std::mutex> lock(ahead_mutex_);  // those before it have been answered
+    Need(ahead_status_, "bench");
   }
   runtime::Engine& engine() { return *engine_; }
 
  private:
+  kernel::Batch BatchOf(std::span<const RowView> rows) const {
+    kernel::Batch batch;
+    batch.operations.reserve(rows.size());
+    for (const RowView& r : rows) {
+      batch.operations.push_back({kernel::OperationKind::kPut, table_, ToBytes(r.key), ToBytes(r.value), {}});
+    }
+    return batch;
+  }
   static void Await(const std::function<void(session::WriteDone)>& call) {
     std::mutex mutex;
     std::condition_variable wake;
@@ -102,6 +123,10 @@ class Ours final : public EmbeddedStore {
   const std::unique_ptr<seam::Storage> storage_;
   std::unique_ptr<runtime::Engine> engine_;
   TableId table_;
+  std::mutex ahead_mutex_;
+  std::condition_variable ahead_wake_;
+  size_t ahead_ = 0;
+  Status ahead_status_;
 };
 
 void Init(const Opening& opening) {
@@ -119,7 +144,7 @@ void Load(const Opening& opening, const RowPages& pages) {
   Ours store(opening);
   store.CreateTable();
   static_assert(kRowsPerPage <= limits::kBatchOpsMax);
-  for (auto page = pages(); !page.empty(); page = pages()) store.Write(page, kernel::Wait::kNone);
+  for (auto page = pages(); !page.empty(); page = pages()) store.WriteAhead(page, kOutstanding);
   store.Sync();
   store.PayDebt();
 }
