@@ -190,21 +190,6 @@ Result<std::optional<Bytes>> Engine::Get(const TableId& table, ByteView key, Log
   return GetFrom(CurrentView(), table, key);
 }
 
-namespace {
-
-// Nodes that are in memory, and no others.
-class NodesInMemory : public ReaderNodes {
- public:
-  using ReaderNodes::ReaderNodes;
-  Status Fetch(const tree::NodeRef&) override {
-    missed = true;
-    return Code::kCancelled;
-  }
-  bool missed = false;
-};
-
-}  // namespace
-
 std::optional<Result<std::optional<Bytes>>> Engine::GetNow(const TableId& table, ByteView key,
                                                            LogIndex at_least) {
   using Answer = Result<std::optional<Bytes>>;
@@ -227,9 +212,10 @@ std::optional<Result<std::optional<Bytes>>> Engine::GetNow(const TableId& table,
       return Answer(hit->erased ? std::optional<Bytes>() : std::optional<Bytes>(ToBytes(hit->value)));
     }
   }
-  NodesInMemory nodes(storage_, view.base, nodes_);
+  GuardedNodes nodes(nodes_);
+  if (!nodes) return std::nullopt;
   Answer answer = store::TreeGet(view, table, key, nodes);
-  if (nodes.missed) return std::nullopt;
+  if (nodes.missed()) return std::nullopt;
   return answer;
 }
 
@@ -255,8 +241,8 @@ size_t AddInline(const tree::Node& leaf, size_t from, size_t to, session::RowPag
 // fetched outside it.
 class PageScan {
  public:
-  PageScan(sync::SharedMutex& state_lock, ReaderNodes& nodes, tree::MergedCursor cursor, size_t max_rows,
-           size_t max_bytes, session::RowPage& page)
+  PageScan(sync::SharedMutex& state_lock, store::NodeAccess& nodes, tree::MergedCursor cursor,
+           size_t max_rows, size_t max_bytes, session::RowPage& page)
       : lock_(state_lock),
         nodes_(nodes),
         cursor_(std::move(cursor)),
@@ -356,7 +342,7 @@ class PageScan {
   }
 
   sync::SharedMutex& lock_;
-  ReaderNodes& nodes_;
+  store::NodeAccess& nodes_;
   tree::MergedCursor cursor_;
   const size_t max_rows_, max_bytes_;
   session::RowPage& page_;
@@ -367,10 +353,25 @@ class PageScan {
 
 Status Engine::ScanView(const store::View& view, const TableId& table, ByteView from, ByteView until,
                         bool reverse, size_t max_rows, size_t max_bytes, session::RowPage& page) {
-  ReaderNodes nodes(storage_, view.base, nodes_);
   page.Clear();
-  PageScan scan(state_lock_, nodes, view.Scan(table), max_rows, max_bytes, page);
-  return reverse ? scan.Backward(from, until) : scan.Forward(from, until);
+  auto scan = [&](store::NodeAccess& nodes, ByteView begin, ByteView end) {
+    PageScan rows(state_lock_, nodes, view.Scan(table), max_rows, max_bytes, page);
+    return reverse ? rows.Backward(begin, end) : rows.Forward(begin, end);
+  };
+  {
+    GuardedNodes in_memory(nodes_);
+    if (in_memory) {
+      Status done = scan(in_memory, from, until);
+      if (!in_memory.missed()) return done;
+    }
+  }
+  // Where memory lacked a node, from there on.
+  ReaderNodes nodes(storage_, view.base, nodes_);
+  if (page.empty()) return scan(nodes, from, until);
+  Bytes last = ToBytes(page.key(page.size() - 1));
+  if (reverse) return scan(nodes, from, last);
+  last.push_back(0);
+  return scan(nodes, last, until);
 }
 
 Result<std::unique_ptr<session::Snapshot>> Engine::TakeSnapshot(LogIndex at_least, uint64_t timeout_ms) {

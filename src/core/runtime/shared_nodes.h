@@ -25,6 +25,11 @@ class SharedNodes {
   store::Openers& openers() { return openers_; }
   // Kept, and waiting for readers to leave.
   size_t memory_bytes();
+  Epochs& epochs() { return epochs_; }
+  // What a guard keeps: no count is taken, so the pointer must not outlive the guard. REQUIRES: the parent is
+  // kept by a guard as well.
+  tree::NodePtr FindGuarded(const tree::Hint& hint) { return Unowned(Find(hint).get()); }
+  tree::NodePtr FindChildGuarded(const tree::Node& parent, size_t i) { return Unowned(Child(parent, i)); }
   size_t bytes_max() const { return bytes_max_; }
   // A node has had to leave for another: what comes in now costs a place.
   bool full() const { return full_.load(std::memory_order_relaxed); }
@@ -44,6 +49,7 @@ class SharedNodes {
   };
   Shard& ShardOf(const tree::Hint& h) { return *shards_[(h.segment * 31 + (h.offset >> 6)) % kShards]; }
   const tree::Node* Child(const tree::Node& parent, size_t i);
+  static tree::NodePtr Unowned(const tree::Node* node) { return {tree::NodePtr(), node}; }
   void Removed(tree::NodePtr node, size_t bytes);
 
   Epochs epochs_;
@@ -56,6 +62,29 @@ class SharedNodes {
 
 // One reader's way to one version's nodes. Not thread-safe; cheap to make.
 using ReaderNodes = store::CachedNodes<SharedNodes>;
+
+// The same to those in memory, without counting: what it gives is there as long as it lives, and what readers
+// let go of meanwhile stays in memory too. So not for long, and nothing is waited for: Fetch answers
+// kCancelled.
+class GuardedNodes : public store::NodeAccess {
+ public:
+  explicit GuardedNodes(SharedNodes& nodes) : nodes_(nodes), guard_(nodes.epochs()) {}
+  explicit operator bool() const { return static_cast<bool>(guard_); }  // false: nothing can be guarded now
+  bool missed() const { return missed_; }
+  tree::NodePtr Find(const tree::NodeRef& ref) override { return nodes_.FindGuarded(ref.hint); }
+  tree::NodePtr FindChild(const tree::Node& parent, size_t i) override {
+    return nodes_.FindChildGuarded(parent, i);
+  }
+  Status Fetch(const tree::NodeRef&) override {
+    missed_ = true;
+    return Code::kCancelled;
+  }
+
+ private:
+  SharedNodes& nodes_;
+  Epochs::Guard guard_;
+  bool missed_ = false;
+};
 
 }  // namespace holdfast::runtime
 

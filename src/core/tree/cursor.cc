@@ -52,7 +52,7 @@ std::optional<Step<bool>> Cursor::TurnBelowParent(bool forward, NodeSource& sour
   if (forward ? parent.at + 1 >= inner.count() : parent.at == 0) return std::nullopt;
   size_t at = forward ? parent.at + 1 : parent.at - 1;
   NodePtr leaf = std::exchange(ahead_, nullptr);
-  if (leaf == nullptr || ahead_at_ != inner.child_hint(at)) leaf = source.Find(inner.child(at));
+  if (leaf == nullptr || ahead_at_ != inner.child_hint(at)) leaf = source.FindChild(inner, at);
   if (leaf == nullptr) return Step<bool>(Need{inner.child(at)});
   if (leaf->type() != NodeType::kLeaf) return Step<bool>(Code::kMalformed);
   parent.at = at;
@@ -61,7 +61,7 @@ std::optional<Step<bool>> Cursor::TurnBelowParent(bool forward, NodeSource& sour
   if (forward ? at + 1 < inner.count() : at > 0) {
     at = forward ? at + 1 : at - 1;
     ahead_at_ = inner.child_hint(at);
-    ahead_ = source.Find(inner.child(at));
+    ahead_ = source.FindChild(inner, at);
     if (ahead_ != nullptr) ahead_->PrefetchAll();
   }
   return Step<bool>(true);

@@ -15,6 +15,8 @@ class NodeSource {
   virtual ~NodeSource() = default;
   // The decoded node if it is in memory now, else null. Never blocks.
   virtual NodePtr Find(const NodeRef& ref) = 0;
+  // The same of a child of an inner node of the B-tree that was found here: maybe by a shorter way.
+  virtual NodePtr FindChild(const Node& parent, size_t i) { return Find(parent.child(i)); }
 };
 
 // Takes the nodes of one table as a fold makes them, children before parents.
