@@ -25,8 +25,9 @@ using BioPtr = std::unique_ptr<BIO, OpenSslFree<BIO_free_all>>;
 using SslCtxPtr = std::unique_ptr<SSL_CTX, OpenSslFree<SSL_CTX_free>>;
 using SslPtr = std::unique_ptr<SSL, OpenSslFree<SSL_free>>;
 
-CertPtr ParseCertDer(ByteView der);       // null: not one certificate and nothing else
-KeyPtr ParseKeyDer(ByteView pkcs8);       // likewise
+// Null: not one certificate and nothing else. `library`: who will use it; null is OpenSSL's own.
+CertPtr ParseCertDer(ByteView der, OSSL_LIB_CTX* library = nullptr);
+KeyPtr ParseKeyDer(ByteView pkcs8, OSSL_LIB_CTX* library = nullptr);  // likewise
 std::string SerialHex(const X509* cert);  // 32 upper-case digits; empty: not a serial of ours
 
 }  // namespace holdfast::session

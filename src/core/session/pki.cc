@@ -122,17 +122,19 @@ const Bytes* FindRow(const SystemRows& rows, std::string_view key) {
 
 }  // namespace
 
-CertPtr ParseCertDer(ByteView der) {
+CertPtr ParseCertDer(ByteView der, OSSL_LIB_CTX* library) {
   if (der.size() > kDerBytesMax) return nullptr;
   const unsigned char* at = der.data();
-  CertPtr cert(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
-  return cert && at == der.data() + der.size() ? std::move(cert) : nullptr;
+  X509* cert = X509_new_ex(library, nullptr);
+  if (cert != nullptr) d2i_X509(&cert, &at, static_cast<long>(der.size()));  // frees it and sets it to null
+  CertPtr parsed(cert);
+  return parsed && at == der.data() + der.size() ? std::move(parsed) : nullptr;
 }
 
-KeyPtr ParseKeyDer(ByteView pkcs8) {
+KeyPtr ParseKeyDer(ByteView pkcs8, OSSL_LIB_CTX* library) {
   if (pkcs8.size() > kDerBytesMax) return nullptr;
   const unsigned char* at = pkcs8.data();
-  return KeyPtr(d2i_AutoPrivateKey(nullptr, &at, static_cast<long>(pkcs8.size())));
+  return KeyPtr(d2i_AutoPrivateKey_ex(nullptr, &at, static_cast<long>(pkcs8.size()), library, nullptr));
 }
 
 std::string SerialHex(const X509* cert) {

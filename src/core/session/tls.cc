@@ -2,13 +2,35 @@
 
 #include <openssl/err.h>
 
+#include <set>
+
+#include "base/limits.h"
 #include "core/session/openssl_internal.h"
+#include "core/session/tls_library.h"
+#include "crypto/hash.h"
+#include "sync/mutex.h"
 
 namespace holdfast::session {
 
 struct TlsContext::State {
   SslCtxPtr ctx;
   ClientCheck check;
+
+  // Certificates whose chain was found good, by SHA-256: the same bytes are good again under the same CA, and
+  // time is not looked at (rule J1). What may change, the client's row, is asked every time. Only what our CA
+  // has signed gets in.
+  sync::Mutex proven_mutex{sync::LockName::kSession};
+  std::set<Digest> proven HF_GUARDED_BY(proven_mutex){};
+
+  bool IsProven(const Digest& certificate) {
+    sync::MutexLock lock(proven_mutex);
+    return proven.contains(certificate);
+  }
+  void Remember(const Digest& certificate) {
+    sync::MutexLock lock(proven_mutex);
+    if (proven.size() >= limits::kConnectionsMax) proven.clear();
+    proven.insert(certificate);
+  }
 };
 
 struct TlsConnection::State {
@@ -41,25 +63,41 @@ int SelectH2(SSL*, const unsigned char** out, unsigned char* out_size, const uns
   return SSL_TLSEXT_ERR_OK;
 }
 
-// Runs after OpenSSL has checked the chain. A certificate of our CA is only good while its row says so.
-int VerifyClient(int chain_ok, X509_STORE_CTX* store) {
+Result<Digest> DigestOf(X509* cert) {
+  unsigned char* der = nullptr;
+  int n = i2d_X509(cert, &der);
+  if (n <= 0) return Code::kInternal;
+  Digest digest = crypto::Sha256({der, static_cast<size_t>(n)});
+  OPENSSL_free(der);
+  return digest;
+}
+
+// Instead of OpenSSL's check of the chain, which it calls. A certificate of our CA is only good while its row
+// says so.
+int VerifyClient(X509_STORE_CTX* store, void*) {
   auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
   auto* connection = static_cast<TlsConnection::State*>(SSL_get_ex_data(ssl, ConnectionIndex()));
-  if (chain_ok != 1) {
-    connection->refusal = Code::kUnauthenticated;
-    return 0;
+  TlsContext::State& context = connection->context->state();
+  X509* cert = X509_STORE_CTX_get0_cert(store);
+  auto digest = DigestOf(cert);
+  connection->refusal = Code::kUnauthenticated;
+  if (!digest) return 0;
+  if (!context.IsProven(*digest)) {
+    if (X509_verify_cert(store) != 1) return 0;
+    context.Remember(*digest);
   }
-  if (X509_STORE_CTX_get_error_depth(store) != 0) return 1;
-  std::string serial = SerialHex(X509_STORE_CTX_get_current_cert(store));
-  Status status = serial.empty() ? Status(Code::kUnauthenticated)
-                                 : connection->context->state().check(serial, connection->listener);
+  std::string serial = SerialHex(cert);
+  Status status =
+      serial.empty() ? Status(Code::kUnauthenticated) : context.check(serial, connection->listener);
   if (!status.has_value()) {
     connection->refusal = status.code();
     X509_STORE_CTX_set_error(store, status.code() == Code::kRevoked ? X509_V_ERR_CERT_REVOKED
                                                                     : X509_V_ERR_APPLICATION_VERIFICATION);
     return 0;
   }
+  connection->refusal = Code::kMalformed;
   connection->serial = std::move(serial);
+  X509_STORE_CTX_set_error(store, X509_V_OK);
   return 1;
 }
 
@@ -74,8 +112,10 @@ bool SetUp(SSL_CTX* ctx, X509* ca, X509* cert, EVP_PKEY* key) {
   }
   SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
-  SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, VerifyClient);
+  // Without our chain, which every client has, as its CA: OpenSSL would make and check it for each handshake.
+  SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY | SSL_MODE_NO_AUTO_CHAIN);
+  SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  SSL_CTX_set_cert_verify_callback(ctx, VerifyClient, nullptr);
   SSL_CTX_set_verify_depth(ctx, 1);
   SSL_CTX_set_alpn_select_cb(ctx, SelectH2, nullptr);
   return true;
@@ -88,11 +128,12 @@ TlsContext::~TlsContext() = default;
 
 Result<std::shared_ptr<TlsContext>> TlsContext::Make(ByteView ca_cert_der, ByteView server_cert_der,
                                                      ByteView server_key_der, ClientCheck check) {
-  CertPtr ca = ParseCertDer(ca_cert_der), cert = ParseCertDer(server_cert_der);
-  KeyPtr key = ParseKeyDer(server_key_der);
+  OSSL_LIB_CTX* library = TlsLibrary();
+  CertPtr ca = ParseCertDer(ca_cert_der, library), cert = ParseCertDer(server_cert_der, library);
+  KeyPtr key = ParseKeyDer(server_key_der, library);
   if (!ca || !cert || !key) return Code::kMalformed;
   auto state = std::make_unique<State>();
-  state->ctx.reset(SSL_CTX_new(TLS_server_method()));
+  state->ctx.reset(SSL_CTX_new_ex(library, nullptr, TLS_server_method()));
   state->check = std::move(check);
   if (!state->ctx) return Code::kInternal;
   ERR_clear_error();
