@@ -264,7 +264,7 @@ class Edge::Loop {
     c.credit_in -= m.bytes.size();
     if (c.stage == Stage::kFarewell) return;
     c.tls.Feed(m.bytes);
-    Serve(c);
+    Serve(c, Way::kIn);
   }
   void Message(seam::StreamClosed& m) HF_REQUIRES(work_mutex_) {
     if (auto it = connections_.find(m.id.value); it != connections_.end()) Drop(*it->second);
@@ -306,11 +306,13 @@ class Edge::Loop {
     }
   }
 
-  // Moves everything that can move. May erase `c`.
-  void Serve(Connection& c) HF_REQUIRES(work_mutex_) {
+  // Moves everything that can move. Bytes of the peer make nothing ready the other way: of what gRPC answers,
+  // epoll will tell. May erase `c`.
+  enum class Way : uint8_t { kIn, kBoth };
+  void Serve(Connection& c, Way way = Way::kBoth) HF_REQUIRES(work_mutex_) {
     if (c.stage == Stage::kHandshake && !GoOnWithHandshake(c)) return;
     if (c.stage == Stage::kOpen) {
-      bool alive = PumpIn(c) && PumpOut(c);
+      bool alive = PumpIn(c) && (way == Way::kIn || PumpOut(c));
       if (!alive) StartFarewell(c);
     }
     Grant(c);
@@ -419,6 +421,7 @@ class Edge::Loop {
       ssize_t n = read(c.fd, buffer_.data(), buffer_.size());
       if (n < 0) return errno == EAGAIN || errno == EINTR;
       if (n == 0 || !c.tls.Write({buffer_.data(), static_cast<size_t>(n)}).has_value()) return false;
+      if (static_cast<size_t>(n) < buffer_.size()) return true;  // that was all; epoll tells of more
     }
     return true;
   }
