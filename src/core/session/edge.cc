@@ -22,6 +22,7 @@ namespace holdfast::session {
 namespace {
 
 constexpr size_t kBufferBytes = 64u << 10;
+constexpr size_t kRecordBytes = 16u << 10;  // of TLS: the most that one read gives
 constexpr int kEventsMax = 64;
 constexpr uint64_t kWakeToken = 0;  // stream id 0 is never used
 
@@ -400,18 +401,29 @@ class Edge::Loop {
       Bytes().swap(c.plain);  // an idle connection holds no buffer
       c.plain_at = 0;
     }
-    for (;;) {
-      auto n = c.tls.Read(buffer_);
-      if (!n || c.tls.closed()) return false;
-      if (*n == 0) return true;
-      if (c.fd < 0 && !OpenPair(c)) return false;
-      ByteView plain(buffer_.data(), *n);
-      size_t taken = GiveToGrpc(c, plain);
-      if (taken == plain.size()) continue;
-      c.plain = ToBytes(plain.subspan(taken));
-      c.plain_at = 0;
-      return true;
+    for (bool more = true; more;) {
+      // Several records at a time: each has at most 16 KiB, and each that is given wakes gRPC.
+      size_t held = 0;
+      bool alive = true;
+      while (alive && more && buffer_.size() - held >= kRecordBytes) {
+        auto n = c.tls.Read(MutableByteView(buffer_).subspan(held));
+        alive = n.has_value() && !c.tls.closed();
+        if (alive) held += *n;
+        more = alive && *n != 0;
+      }
+      if (held != 0) {
+        if (c.fd < 0 && !OpenPair(c)) return false;
+        ByteView plain(buffer_.data(), held);
+        size_t taken = GiveToGrpc(c, plain);
+        if (taken != plain.size()) {
+          c.plain = ToBytes(plain.subspan(taken));
+          c.plain_at = 0;
+          return true;  // an end behind it shows when it is taken
+        }
+      }
+      if (!alive) return false;
     }
+    return true;
   }
 
   // gRPC to peer. False: gRPC has closed.

@@ -14,6 +14,8 @@ constexpr size_t kReadsQueueMax = 4096;
 constexpr size_t kAdminThreads = 2, kAdminQueueMax = 64;
 constexpr size_t kProofThreads = 1, kProofsQueueMax = 256;
 constexpr int kStreamsPerConnectionMax = 128;
+constexpr int kStreamLookaheadBytes = 512 << 10;    // the edge's own window
+constexpr int kReadChunkBytes = 64 << 10;           // what the edge writes at a time
 constexpr size_t kRequestMemoryBytes = 512u << 20;  // of all gRPC buffers together; then it stops reading
 // A peer that is silent for so long is asked, and dropped when it does not answer: half-open connections end.
 constexpr int kKeepaliveMs = 60'000, kKeepaliveTimeoutMs = 20'000;
@@ -55,6 +57,11 @@ struct SessionServer::State {
     builder.SetMaxSendMessageSize(static_cast<int>(kMessageBytesMax));
     builder.SetResourceQuota(grpc::ResourceQuota("holdfast").Resize(kRequestMemoryBytes));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
+    // What a stream may have on its way is fixed: the peer is a pair of sockets, and gRPC's probes for a
+    // better figure are pings that cross both processes.
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamLookaheadBytes);
+    builder.AddChannelArgument(GRPC_ARG_TCP_READ_CHUNK_SIZE, kReadChunkBytes);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
