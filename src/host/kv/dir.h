@@ -2,7 +2,7 @@
 //
 // Append mode (the default; a local file system): journal files are preallocated and written in place, with
 // zeros really written a mebibyte ahead of small appends, whose fdatasync then has no metadata to write.
-// Large appends and objects go past the page cache where they can. Objects are written in place
+// Large appends go past the page cache where they can. Objects are written in place
 // too: rules D2 and E leave no room for temporary names, and expect what a crash leaves of a half-written
 // file. Whole-objects mode (mounts of object stores): every object is opened, written, synced and closed in
 // one go. Nothing is ever sought in, appended to, cut or renamed; CreateAppendable, Append and Trim are

@@ -156,8 +156,7 @@ int PwriteAll(const FileCalls& calls, int fd, ByteView bytes, uint64_t offset) {
 
 namespace {
 
-constexpr size_t kPastCacheMin = 256u << 10;  // less gains nothing
-constexpr size_t kPieceBytes = 1u << 20;      // between two of them the journal's sync gets its turn
+constexpr size_t kPieceBytes = 1u << 20;  // copied to where the disk can take it from
 constexpr size_t kAlignment = 4096;
 
 struct FreeBytes {
