@@ -11,6 +11,7 @@ namespace {
 constexpr size_t kLineBytes = 64;
 constexpr size_t kHeaderBytes = 4096;  // flags and positions of all rings
 constexpr size_t kPiece = limits::kRecordBytesMax;
+constexpr uint64_t kReserveMax = 32u << 20;  // set aside for a body before its bytes are there
 
 uint64_t Load(uint64_t* p) { return std::atomic_ref<uint64_t>(*p).load(std::memory_order_acquire); }
 void Store(uint64_t* p, uint64_t v) { std::atomic_ref<uint64_t>(*p).store(v, std::memory_order_release); }
@@ -188,8 +189,10 @@ LaneReader::Step LaneReader::Next(WireMessage* out) {
                          : 0;
     if (to_head > 0) ring_.CopyInto(head_, to_head);
     if (size > to_head) {
-      if (body_.empty())
-        body_.reserve(static_cast<size_t>(std::min<uint64_t>(envelope_.body_bytes, 1u << 20)));
+      // Was permitted; growing by doubling would copy a segment twice.
+      if (body_.empty()) {
+        body_.reserve(static_cast<size_t>(std::min<uint64_t>(envelope_.body_bytes, kReserveMax)));
+      }
       ring_.CopyInto(body_, size - to_head);
     }
     got_ += size;

@@ -116,23 +116,32 @@ Bytes SealFrameText(const JournalIdentity& id, const seal::DomainKeys& keys, Epo
 }
 
 SealedFrame SealFrame(const JournalIdentity& id, const seal::DomainKeys& keys, Epoch epoch, const Frame& f,
-                      crypto::Random& random) {
-  HF_CHECK(f.entries.size() <= limits::kFrameEntriesMax && f.number.value != 0 && f.first_index.value != 0);
+                      std::span<const Entry> entries, crypto::Random& random) {
+  HF_CHECK(entries.size() <= limits::kFrameEntriesMax && f.number.value != 0 && f.first_index.value != 0);
+  HF_CHECK(f.entries.empty());
   uint64_t size = kFrameFixedTextBytes;
-  for (const Entry& e : f.entries) size += kEntryFixedBytes + e.payload.size();
+  for (const Entry& e : entries) size += kEntryFixedBytes + e.payload.size();
   HF_CHECK(size <= kFrameTextBytesMax);
   Bytes text;
   text.reserve(SectorsFor(size) * limits::kSectorBytes);
   Writer w(text);
   w.Num(f.number).Num(f.term).Id(f.vote).Num(f.watermark).Num(f.truncate_from);
   w.Num(f.before.number).Raw(f.before.digest).Num(f.first_index).Raw(f.chain_before);
-  w.U32(static_cast<uint32_t>(f.entries.size()));
-  for (const Entry& e : f.entries) w.U8(static_cast<uint8_t>(e.kind)).Num(e.term).Blob32(e.payload);
+  w.U32(static_cast<uint32_t>(entries.size()));
+  for (const Entry& e : entries) w.U8(static_cast<uint8_t>(e.kind)).Num(e.term).Blob32(e.payload);
 
   SealedFrame out;
   out.bytes = SealFrameText(id, keys, epoch, f.kind, f.number, std::move(text), random);
   out.digest = crypto::Sha256(out.bytes);
   return out;
+}
+
+SealedFrame SealFrame(const JournalIdentity& id, const seal::DomainKeys& keys, Epoch epoch, const Frame& f,
+                      crypto::Random& random) {
+  Frame head = f;
+  std::vector<Entry> entries = std::move(head.entries);
+  head.entries.clear();
+  return SealFrame(id, keys, epoch, head, entries, random);
 }
 
 Result<FrameHeader> DecodeFrameHeader(ByteView untrusted) {

@@ -3,6 +3,7 @@
 #define HOLDFAST_CORE_JOURNAL_FRAME_H_
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,6 +57,10 @@ struct SealedFrame {
 // REQUIRES: entries within limits::kFrameEntriesMax and kFrameTextBytesMax; number and first_index not 0.
 SealedFrame SealFrame(const JournalIdentity& id, const seal::DomainKeys& keys, Epoch epoch,
                       const Frame& frame, crypto::Random& random);
+// The same with `entries` in place of the frame's own, of which it has none: megabytes that need not be
+// copied.
+SealedFrame SealFrame(const JournalIdentity& id, const seal::DomainKeys& keys, Epoch epoch,
+                      const Frame& frame, std::span<const Entry> entries, crypto::Random& random);
 
 // What the plain header says, before any key is used.
 struct FrameHeader {

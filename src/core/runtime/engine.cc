@@ -325,10 +325,9 @@ Result<journal::SealedFrame> Engine::Seal(const kernel::WriteFrame& write, Writt
   frame.before = last_frame_;
   frame.first_index = write.first_index;
   frame.chain_before = chained_.chain;
-  frame.entries = *write.entries;
   journal::LogPosition at = chained_;
-  written.positions.reserve(frame.entries.size());
-  for (const journal::Entry& e : frame.entries) {
+  written.positions.reserve(write.entries->size());
+  for (const journal::Entry& e : *write.entries) {
     at = journal::Extend(chain_key_, at, e);
     written.positions.push_back(at);
   }
@@ -339,7 +338,8 @@ Result<journal::SealedFrame> Engine::Seal(const kernel::WriteFrame& write, Writt
     epoch = state_->keyring().current_epoch();
     HF_TRY(keys, state_->keyring().JournalKeys(epoch));
   }
-  journal::SealedFrame sealed = journal::SealFrame({store_, member_}, keys, epoch, frame, random_);
+  journal::SealedFrame sealed =
+      journal::SealFrame({store_, member_}, keys, epoch, frame, *write.entries, random_);
   written.frame = {frame.number, sealed.digest};
   return sealed;
 }

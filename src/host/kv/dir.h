@@ -1,7 +1,8 @@
 // `dir:` — regular files below one directory: an object is a file, '/' in its name a subdirectory.
 //
-// Append mode (the default; a local file system): journal files are preallocated, really filled with zeros
-// and written in place, so that an append's fdatasync has no metadata to write. Objects are written in place
+// Append mode (the default; a local file system): journal files are preallocated and written in place, with
+// zeros really written a mebibyte ahead of small appends, whose fdatasync then has no metadata to write.
+// Large appends go past the page cache where they can. Objects are written in place
 // too: rules D2 and E leave no room for temporary names, and expect what a crash leaves of a half-written
 // file. Whole-objects mode (mounts of object stores): every object is opened, written, synced and closed in
 // one go. Nothing is ever sought in, appended to, cut or renamed; CreateAppendable, Append and Trim are

@@ -14,6 +14,9 @@ namespace {
 
 constexpr size_t kAppendablesOpenMax = 16;  // a store appends to one file and keeps a spare
 constexpr size_t kZeroPieceBytes = 1u << 20;
+// Zeros in front of the next append. Enough for hundreds of small ones; what a large one overwrites at once
+// is not written twice.
+constexpr uint64_t kZeroAheadBytes = 1u << 20;
 
 }  // namespace
 
@@ -24,16 +27,16 @@ Status DirStorage::CheckAppendable(std::string_view name) const {
 }
 
 // Blocks that are only allocated are marked unwritten; each append would then have metadata to sync. So
-// zeros.
-Status DirStorage::FillWithZeros(Opened& opened, std::string_view name, uint64_t from, uint64_t to) {
+// zeros. The error.
+int DirStorage::FillWithZeros(int fd, uint64_t from, uint64_t to) {
   const Bytes zeros(static_cast<size_t>(std::min<uint64_t>(kZeroPieceBytes, to > from ? to - from : 0)));
   while (from < to) {
     size_t n = static_cast<size_t>(std::min<uint64_t>(zeros.size(), to - from));
-    int error = PwriteAll(options_.calls, opened.file.get(), ByteView(zeros).first(n), from);
-    if (error != 0) return Abandon(opened, name, error);
+    int error = PwriteAll(options_.calls, fd, ByteView(zeros).first(n), from);
+    if (error != 0) return error;
     from += n;
   }
-  return Ok();
+  return 0;
 }
 
 Status DirStorage::SyncDirectoriesAbove(std::string_view name) {
@@ -60,11 +63,15 @@ Status DirStorage::CreateAppendable(std::string_view name, uint64_t reserve_byte
   NoteWritten(name);
   int fd = opened.file.get();
   uint64_t size = std::max<uint64_t>(reserve_bytes, first.size());
-  if (size != 0 && options_.calls.allocate(fd, 0, size) != 0 && errno != EOPNOTSUPP && errno != ENOSYS) {
-    return Abandon(opened, name, errno == EFBIG ? ENOSPC : errno);
+  uint64_t zeroed = std::min(size, first.size() + kZeroAheadBytes);
+  if (size != 0 && options_.calls.allocate(fd, 0, size) != 0) {
+    if (errno != EOPNOTSUPP && errno != ENOSYS) {
+      return Abandon(opened, name, errno == EFBIG ? ENOSPC : errno);
+    }
+    zeroed = size;  // the only way to have the space
   }
-  HF_TRY_VOID(FillWithZeros(opened, name, first.size(), size));
-  int error = PwriteAll(options_.calls, fd, first, 0);
+  int error = FillWithZeros(fd, first.size(), zeroed);
+  if (error == 0) error = PwritePastCache(options_.calls, fd, first, 0);
   if (error != 0) return Abandon(opened, name, error);
   if (options_.calls.fsync(fd) != 0) return Poison(errno);
   if (!SyncDirectoriesAbove(name)) return Poison(EIO);
@@ -72,6 +79,7 @@ Status DirStorage::CreateAppendable(std::string_view name, uint64_t reserve_byte
   appendable->fd = std::move(opened.file);
   appendable->end = RoundUpToSector(first.size());
   appendable->size_bytes = size;
+  appendable->zeroed = zeroed;
   {
     std::unique_lock stripe(StripeOf(name).mutex);
     Forget(name);  // of a file that was removed past us
@@ -121,7 +129,7 @@ Result<std::shared_ptr<DirStorage::Appendable>> DirStorage::FindAppendable(std::
   struct stat st {};
   if (::fstat(appendable->fd.get(), &st) != 0) return Code::kIo;
   if (!S_ISREG(st.st_mode)) return Code::kInvalidArgument;
-  appendable->size_bytes = static_cast<uint64_t>(st.st_size);
+  appendable->size_bytes = appendable->zeroed = static_cast<uint64_t>(st.st_size);
   return Remember(name, std::move(appendable));
 }
 
@@ -143,6 +151,19 @@ Status DirStorage::Grow(Appendable& appendable, uint64_t to) {
   return Code::kFull;
 }
 
+// With what was appended, so that one sync serves both. After an append that is longer than the zeros would
+// be, the next one is likely as long.
+int DirStorage::ZeroAhead(Appendable& appendable, uint64_t end, size_t appended) {
+  if (end <= appendable.zeroed) return 0;
+  appendable.zeroed = end;
+  if (appended >= kZeroAheadBytes) return 0;
+  uint64_t to = std::min(appendable.size_bytes, end + kZeroAheadBytes);
+  if (to <= end) return 0;
+  int error = FillWithZeros(appendable.fd.get(), end, to);
+  if (error == 0) appendable.zeroed = to;
+  return error;
+}
+
 Status DirStorage::Append(std::string_view name, uint64_t offset, ByteView bytes) {
   HF_TRY_VOID(CheckAppendable(name));
   HF_TRY(std::shared_ptr<Appendable> appendable, FindAppendable(name));
@@ -151,7 +172,8 @@ Status DirStorage::Append(std::string_view name, uint64_t offset, ByteView bytes
   HF_TRY_VOID(CheckAppend(appendable->end, appendable->size_bytes, offset));
   HF_TRY_VOID(Grow(*appendable, offset + bytes.size()));
   NoteWritten(name);
-  int error = PwriteAll(options_.calls, appendable->fd.get(), bytes, offset);
+  int error = PwritePastCache(options_.calls, appendable->fd.get(), bytes, offset);
+  if (error == 0) error = ZeroAhead(*appendable, offset + bytes.size(), bytes.size());
   if (error != 0) return Poison(error);
   if (options_.calls.fdatasync(appendable->fd.get()) != 0) return Poison(errno);
   appendable->end = RoundUpToSector(offset + bytes.size());

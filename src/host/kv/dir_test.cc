@@ -493,6 +493,35 @@ TEST_F(Dir, AnAppendInsideTheReserveTouchesNoMetadata) {
   EXPECT_EQ(faults.fsyncs, fsyncs);
 }
 
+// Small and large ones in turns, on and off the blocks of the file system: through the zeros that were
+// written ahead, and past the page cache.
+TEST_F(Dir, AppendsOfEverySizeReadBackAndBehindThemAreZeros) {
+  constexpr size_t kReserve = 8u << 20;
+  auto store = Create();
+  Bytes all(512, 'h');
+  ASSERT_TRUE(store->CreateAppendable("j", kReserve, all));
+  const size_t sizes[] = {512, 4096, 300u << 10, 512, (1u << 20) + 512, 512, 900u << 10, 1536, 2u << 20, 512};
+  char letter = 'a';
+  for (size_t size : sizes) {
+    Bytes next(size, static_cast<uint8_t>(letter++));
+    ASSERT_TRUE(store->Append("j", all.size(), next)) << size;
+    Append(all, next);
+  }
+  for (int again = 0; again < 2; ++again) {
+    auto got = store->Get("j");
+    ASSERT_TRUE(got);
+    Bytes read = std::move(*got).take();
+    ASSERT_EQ(read.size(), kReserve);
+    EXPECT_TRUE(std::equal(all.begin(), all.end(), read.begin()));
+    EXPECT_TRUE(std::all_of(read.begin() + static_cast<ptrdiff_t>(all.size()), read.end(),
+                            [](uint8_t b) { return b == 0; }));
+    store.reset();
+    store = Open(OpenMode::kReadWrite);
+  }
+  Bytes next(4096, 'z');
+  EXPECT_TRUE(store->Append("j", all.size(), next)) << "of a file that somebody else began";
+}
+
 TEST_F(Dir, WholeObjectsModeSyncsBeforeItCloses) {
   Faults faults;
   auto store = Create(faults.Options(true));

@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
 
 #include "host/kv/posix_internal.h"
 
@@ -149,6 +152,52 @@ int PwriteAll(const FileCalls& calls, int fd, ByteView bytes, uint64_t offset) {
     offset += static_cast<size_t>(n);
   }
   return 0;
+}
+
+namespace {
+
+constexpr size_t kPieceBytes = 1u << 20;  // copied to where the disk can take it from
+constexpr size_t kAlignment = 4096;
+
+struct FreeBytes {
+  void operator()(uint8_t* p) const { std::free(p); }
+};
+
+// Whole blocks of the file; counts what was written. Fewer than all, and no error: the file system will not
+// go on so.
+int PwriteBlocks(const FileCalls& calls, int fd, ByteView blocks, uint64_t offset, size_t* written) {
+  // Kept: two threads write much, and new memory would be touched for the first time at each call.
+  static thread_local std::unique_ptr<uint8_t, FreeBytes> piece(
+      static_cast<uint8_t*>(std::aligned_alloc(kAlignment, kPieceBytes)));
+  while (piece != nullptr && *written < blocks.size()) {
+    size_t n = std::min(kPieceBytes, blocks.size() - *written);
+    std::memcpy(piece.get(), blocks.data() + *written, n);
+    ssize_t done = calls.pwrite(fd, piece.get(), n, offset + *written);
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0 && errno == EINVAL) return 0;
+    if (done <= 0) return done < 0 ? errno : EIO;
+    *written += static_cast<size_t>(done);
+    if (static_cast<size_t>(done) % kAlignment != 0) return 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int PwritePastCache(const FileCalls& calls, int fd, ByteView bytes, uint64_t offset) {
+  int flags = bytes.size() >= kPastCacheMin ? ::fcntl(fd, F_GETFL) : -1;
+  if (flags < 0) return PwriteAll(calls, fd, bytes, offset);
+  const size_t head = static_cast<size_t>((kAlignment - offset % kAlignment) % kAlignment);
+  int error = PwriteAll(calls, fd, bytes.first(head), offset);
+  if (error != 0) return error;
+  const size_t whole = (bytes.size() - head) / kAlignment * kAlignment;
+  size_t done = 0;
+  if (::fcntl(fd, F_SETFL, flags | O_DIRECT) == 0) {
+    error = PwriteBlocks(calls, fd, bytes.subspan(head, whole), offset + head, &done);
+    if (::fcntl(fd, F_SETFL, flags) != 0 && error == 0) error = errno;
+    if (error != 0) return error;
+  }
+  return PwriteAll(calls, fd, bytes.subspan(head + done), offset + head + done);
 }
 
 }  // namespace holdfast::host

@@ -57,6 +57,10 @@ Status ReadRange(int fd, uint64_t offset, uint64_t length, UntrustedBytes& out);
 // All of `bytes`; 0 or an errno.
 int WriteAll(const FileCalls& calls, int fd, ByteView bytes);
 int PwriteAll(const FileCalls& calls, int fd, ByteView bytes, uint64_t offset);
+inline constexpr size_t kPastCacheMin = 256u << 10;  // less gains nothing
+// The same, past the page cache where there are as many bytes as gain by it: filling it costs several times
+// what the disk takes. Where the file system will not, as any other write. Needs the descriptor for itself.
+int PwritePastCache(const FileCalls& calls, int fd, ByteView bytes, uint64_t offset);
 
 // One page of the regular files (and strangers, with size 0) below `root`, as seam::Storage::List asks.
 Result<seam::Listing> ListTree(int root, std::string_view prefix, std::string_view after, size_t limit);
