@@ -44,6 +44,10 @@ inline constexpr size_t kPendingBytesMax =
 inline constexpr size_t kPendingCommandsMax = 100'000;
 inline constexpr size_t kManifestBytesMax = 256u << 20;
 
+// Rows of transient tables: a quarter of the cache's size, within these, and on top of it. Then
+// kTransientFull.
+inline constexpr size_t kTransientBytesMin = 16u << 20, kTransientBytesMax = 256u << 20;
+
 // Atomic blocks: short, since they hold what others wait for.
 inline constexpr size_t kAtomicDepthMax = 64;
 inline constexpr uint64_t kAtomicMillisecondsMax = 5'000;

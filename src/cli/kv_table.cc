@@ -48,11 +48,14 @@ int List(const KvOptions& options, const TableArguments&) {
   for (const sdk::Table& table : Take(client->ListTables(), "kv table list")) {
     if (!options.json) {
       PrintLine(Escape(AsBytes(table.name)) + "\t" + std::to_string(table.rows) + "\t" +
-                NameOf(table.options.key_type) + "\t" + NameOf(table.options.value_type));
+                NameOf(table.options.key_type) + "\t" + NameOf(table.options.value_type) +
+                (table.options.transient ? "\ttransient" : ""));
       continue;
     }
     JsonLine line;
-    line.Text("table", table.name).Text("id", table.id).Number("rows_at_last_save", table.rows);
+    line.Text("table", table.name).Text("id", table.id);
+    line.Number(table.options.transient ? "rows" : "rows_at_last_save", table.rows);
+    line.Bool("transient", table.options.transient);
     line.Bool("never_inline", table.options.never_inline);
     bool patricia = table.options.layout == sdk::Layout::kPatricia;
     line.Text("layout", patricia ? "patricia" : "btree");
@@ -102,7 +105,8 @@ void AddKvTable(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen&
                    "patricia: the root depends on the rows alone, and rows can be proven (kv get --proof)")
       ->check(CLI::IsMember({"btree", "patricia"}))
       ->capture_default_str();
-  create->add_flag("--transient", a->transient, "in memory alone, empty after a restart (not yet: refused)");
+  create->add_flag("--transient", a->transient,
+                   "rows in memory alone: fast, never on storage, gone when the server stops");
   create
       ->add_option("--key-type", a->key_type, "what keys must be; integers and times sort as what they mean")
       ->check(CLI::IsMember({"bytes", "text", "int64", "uint64", "uuid", "timestamp"}))
@@ -119,8 +123,10 @@ void AddKvTable(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen&
       AddKvCommand(*table, options, "drop", "Drop a table with all its rows.", "table drop colours");
   drop->add_option("table", a->table)->required();
   drop->callback(run(Drop));
-  CLI::App* list = AddKvCommand(
-      *table, options, "list", "Name, rows as of the last save, type of keys, type of values.", "table list");
+  CLI::App* list = AddKvCommand(*table, options, "list",
+                                "Name, rows as of the last save (of transient tables: now), type of keys, "
+                                "type of values, \"transient\".",
+                                "table list");
   list->callback(run(List));
   CLI::App* root = AddKvCommand(
       kv, options, "root", "Print the root of a patricia table as of the last save: what proofs lead to.",

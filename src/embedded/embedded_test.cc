@@ -384,6 +384,33 @@ TEST_F(Embedded, RuleH2ATransactionWithinAnothersBodyDoesNotWaitForItsTurn) {
   EXPECT_EQ(Got(t.get("sum")), "2");
 }
 
+TEST_F(Embedded, ATransientTableIsEmptyAfterTheNextOpeningAndTransactionsWorkOnIt) {
+  {
+    Store store = Opened(Path("s"));
+    TableOptions transient;
+    transient.transient = true;
+    auto cache = store.create_table("cache", transient);
+    ASSERT_TRUE(cache) << cache.status().message();
+    Table t = Opened(store, "t");
+    ASSERT_TRUE(cache->put("a", "1", Wait::kNone));
+    EXPECT_EQ(Got(cache->get("a")), "1") << "at once";
+    ASSERT_TRUE(store.atomic([&](Transaction& x) -> Status {
+      auto a = x.get(*cache, "a");
+      return a ? x.put(*cache, "b", **a + "2") : a.status();
+    }));
+    EXPECT_EQ(Got(cache->get("b")), "12");
+    EXPECT_EQ(store.write(std::move(Batch().put(*cache, "c", "1").put(t, "c", "1"))).code(),
+              Code::kTransientMixed);
+    auto tables = store.tables();
+    ASSERT_EQ(tables->size(), 2U);
+    for (const TableInfo& info : *tables) EXPECT_EQ(info.options.transient, info.name == "cache");
+  }
+  Store store = Opened(Path("s"));
+  auto cache = store.open_table("cache");
+  ASSERT_TRUE(cache);
+  EXPECT_EQ(Got(cache->get("a")), "(none)");
+}
+
 TEST_F(Embedded, WritesThatDoNotWaitAreSeenAfterACommitWaitOrALaterDurableOne) {
   Store store = Opened(Path("s"));
   Table t = Opened(store, "t");

@@ -107,6 +107,8 @@ enum class Code : uint16_t {
   kTooManyPins = 515,
   kKeyType = 525,
   kValueType = 526,
+  kTransientMixed = 533,
+  kTransientFull = 534,
   kNoPassphrase = 603,
 };
 
@@ -198,9 +200,18 @@ struct Commit {
   uint64_t index = 0;  // in the store's log
 };
 
+struct TableOptions {
+  // Rows in memory alone: never on storage, gone with close(); the table stays. Writes return at once,
+  // whatever they wait for, and are seen by the next read; snapshots and scans show the rows as they are at
+  // each call. A batch or transaction has transient tables or others, not both: kTransientMixed. All rows
+  // together take at most about a sixth of memory_bytes, on top of it: kTransientFull.
+  bool transient = false;
+};
+
 struct TableInfo {
   std::string name;
-  uint64_t rows = 0;  // as of the last save
+  uint64_t rows = 0;  // as of the last save; of a transient table: now
+  TableOptions options;
 };
 
 struct Info {
@@ -354,7 +365,8 @@ class Store {
   Store& operator=(Store&&) noexcept;
 
   // Names: 1 to 128 bytes of UTF-8 (kTableName). Durable when they return.
-  Result<Table> create_table(std::string_view name);                     // kTableExists, kTooManyTables
+  // kTableExists, kTooManyTables.
+  Result<Table> create_table(std::string_view name, const TableOptions& options = {});
   Result<Table> open_table(std::string_view name, bool create = false);  // kNoTable
   Status drop_table(std::string_view name);                              // kNoTable
   Result<std::vector<TableInfo>> tables();

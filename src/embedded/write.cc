@@ -92,9 +92,10 @@ Result<Commit> Store::write(Batch batch, Wait wait) {
 
 // -- tables
 
-Result<Table> Store::create_table(std::string_view name) {
+Result<Table> Store::create_table(std::string_view name, const TableOptions& options) {
   tree::Descriptor descriptor;
   descriptor.name = name;
+  descriptor.transient = options.transient;
   Result<Commit> made = state_->Await([&](runtime::Engine& engine, session::WriteDone done) {
     engine.CreateTable(descriptor, std::move(done));
   });
@@ -127,7 +128,8 @@ Status Store::drop_table(std::string_view name) {
 Result<std::vector<TableInfo>> Store::tables() {
   return state_->With([](runtime::Engine& engine) -> Result<std::vector<TableInfo>> {
     std::vector<TableInfo> tables;
-    for (const session::TableInfo& t : engine.ListTables()) tables.push_back({t.descriptor.name, t.rows});
+    for (const session::TableInfo& t : engine.ListTables())
+      tables.push_back({t.descriptor.name, t.rows, {t.descriptor.transient}});
     return tables;
   });
 }

@@ -41,7 +41,7 @@ Table TableOf(const v1::TableInfo& t) {
           HexUpper(AsBytes(t.id())),
           t.rows(),
           {t.never_inline(), t.leaf_rows_max(), t.inner_children_max(), layout, TypeOf(t.key_type()),
-           TypeOf(t.value_type())},
+           TypeOf(t.value_type()), t.transient()},
           HexUpper(AsBytes(t.root())),
           t.root_index()};
 }

@@ -66,7 +66,7 @@ struct TableOptions {
   uint32_t leaf_rows_max = 0, inner_children_max = 0;  // 0 = default
   Layout layout = Layout::kBTree;  // kPatricia: rows can be proven; inner_children_max stays 0
   Type key_type = Type::kBytes, value_type = Type::kBytes;
-  bool transient = false;  // in memory alone. Not yet: kUnsupported
+  bool transient = false;  // rows in memory alone, gone when the server stops: CreateTableRequest says more
 };
 struct Table {
   std::string name, id;  // id: 32 hex digits

@@ -27,6 +27,7 @@
 #include "core/session/backend.h"
 #include "core/store/opener.h"
 #include "core/store/tags.h"
+#include "core/store/transient.h"
 #include "core/store/verify.h"
 #include "sync/activity.h"
 #include "sync/mutex.h"
@@ -174,13 +175,22 @@ class Engine : public session::Backend {
   Status SaveAndWait();
   Result<store::VersionPtr> ProvableVersion(const TableId& table, ByteView key);
   Result<std::unique_ptr<session::Snapshot>> PinView(store::View view);
+  // transient tables
+  session::TableInfo InfoOf(const TableId& id, const store::Table& table);
+  bool IsTransient(const TableId& table);
+  Result<bool> AllTransient(const kernel::Batch& batch);  // kTransientMixed
+  session::WriteReply WriteTransient(kernel::Batch batch);
+  std::optional<Bytes> GetTransient(const TableId& table, ByteView key);
+  void ScanTransient(const TableId& table, ByteView from, ByteView until, bool reverse, size_t max_rows,
+                     size_t max_bytes, session::RowPage& page);
+  void FollowTables(const journal::Entry& entry);
 
   seam::Storage& storage_;
   seam::Storage* const anchor_;
   crypto::Random& random_;
   const LogSink log_;
   SharedNodes nodes_;
-  WatchHub watches_;
+  WatchHub watches_, transient_watches_;
   std::function<uint64_t()> connections_;
   std::atomic<uint32_t> isolation_{0};
   std::atomic<bool> typed_tables_{false};  // State::typed_tables: most writers then need no lock for it
@@ -219,6 +229,12 @@ class Engine : public session::Backend {
 
   sync::SharedMutex state_lock_{sync::LockName::kState};
   const std::unique_ptr<store::State> state_ HF_PT_GUARDED_BY(state_lock_);
+
+  std::atomic<bool> transient_tables_{false};  // there is, or was, one: else nobody needs the lock
+  sync::SharedMutex transient_lock_{sync::LockName::kState};
+  store::TransientRows transient_ HF_GUARDED_BY(transient_lock_);
+  // The index of their watchers: they have no log that would number them.
+  uint64_t transient_writes_ HF_GUARDED_BY(transient_lock_) = 0;
 
   sync::Mutex applied_mutex_{sync::LockName::kState};
   sync::CondVar applied_wake_, save_wake_;

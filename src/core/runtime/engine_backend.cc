@@ -32,6 +32,14 @@ Result<TableId> Engine::FindTable(std::string_view name) {
   return shown ? Code::kReadOnly : Code::kNoTable;
 }
 
+session::TableInfo Engine::InfoOf(const TableId& id, const store::Table& table) {
+  session::TableInfo info{id, table.descriptor, table.root.rows};
+  if (!table.descriptor.transient) return info;
+  ReaderLock lock(transient_lock_);
+  info.rows = transient_.rows(id);
+  return info;
+}
+
 std::vector<session::TableInfo> Engine::ListTables() {
   std::vector<session::TableInfo> tables;
   ReaderLock lock(state_lock_);
@@ -39,7 +47,7 @@ std::vector<session::TableInfo> Engine::ListTables() {
   const store::LogicalRoot& saved = base->manifest.root;
   for (const auto& [id, t] : state_->tables()) {
     if (store::IsSystemTable(id)) continue;
-    session::TableInfo& info = tables.emplace_back(session::TableInfo{id, t.descriptor, t.root.rows});
+    session::TableInfo& info = tables.emplace_back(InfoOf(id, t));
     if (t.descriptor.layout != tree::Layout::kPatricia || !saved.tables.contains(id)) continue;
     info.public_root = tree::patricia::TableDigest(store_, id, t.root.rows, t.root.digest);
     info.saved = saved.position.index;
@@ -55,7 +63,7 @@ Result<session::TableInfo> Engine::Describe(std::string_view table, std::string_
   };
   ReaderLock lock(state_lock_);
   const store::Table* found = tag.empty() ? state_->FindTable(table) : nullptr;
-  if (found != nullptr) return session::TableInfo{found->id, found->descriptor, found->root.rows};
+  if (found != nullptr) return InfoOf(found->id, *found);
   size_t at = table.rfind('@');
   if (tag.empty() && at == table.npos) return Code::kNoTable;
   std::string_view name = tag.empty() ? table.substr(0, at) : table;
@@ -99,6 +107,9 @@ void Engine::Write(kernel::Batch batch, kernel::Wait wait, session::WriteDone do
   }
   Status typed = CheckTypesOf(batch);
   if (!typed) return done(Refused(typed.code()));
+  auto transient = AllTransient(batch);
+  if (!transient) return done(Refused(transient.code()));
+  if (*transient) return done(WriteTransient(std::move(batch)));
   Submit(journal::EntryKind::kBatch, kernel::Encode(batch), wait, std::move(done));
 }
 
@@ -268,6 +279,11 @@ void Engine::SampleMetrics() {
     ReaderLock lock(state_lock_);
     m.Set(Metric::kSavedIndex, state_->CurrentView().base->manifest.root.position.index.value);
     m.Set(Metric::kDirtyBytes, state_->dirty_bytes());
+  }
+  {
+    ReaderLock lock(transient_lock_);
+    m.Set(Metric::kTransientBytes, transient_.bytes());
+    m.Set(Metric::kTransientBytesMax, transient_.bytes_max());
   }
   m.Set(Metric::kPendingCommandsMax, pending_commands_max_);
   m.Set(Metric::kAppliedIndex, AppliedIndex().value);

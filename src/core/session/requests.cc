@@ -154,10 +154,7 @@ v1::Type ToProto(tree::Type type) {
   return type == tree::Type::kBytes ? v1::TYPE_BYTES : static_cast<v1::Type>(type);
 }
 
-HF_NOT_YET("transient tables, which are never journalled: a request for one is refused (kUnsupported)");
-
 Result<tree::Descriptor> DescriptorOf(const v1::CreateTableRequest& request) {
-  if (request.transient()) return Code::kUnsupported;
   if (request.leaf_rows_max() > limits::kOrderMax || request.inner_children_max() > limits::kOrderMax) {
     return Code::kInvalidArgument;
   }
@@ -177,7 +174,9 @@ Result<tree::Descriptor> DescriptorOf(const v1::CreateTableRequest& request) {
   }
   HF_TRY(d.key_type, TypeOf(request.key_type()));
   HF_TRY(d.value_type, TypeOf(request.value_type()));
+  d.transient = request.transient();
   if (!tree::MayBeKey(d.key_type)) return Code::kInvalidArgument;
+  if (d.transient && d.layout != tree::Layout::kBTree) return Code::kInvalidArgument;  // no root to prove
   return d;
 }
 

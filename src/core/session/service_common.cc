@@ -48,6 +48,7 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kKeyType:
     case Code::kValueType:
     case Code::kCompareNeedsDurable:
+    case Code::kTransientMixed:
     case Code::kBadUrl:
     case Code::kUsage:
     case Code::kBadConfig:
@@ -95,6 +96,7 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kTooManyTables:
     case Code::kTooManyTags:
     case Code::kTooManyIndexes:
+    case Code::kTransientFull:
     case Code::kTooManyPins:
     case Code::kTooManyWatches:
     case Code::kTooManyStreams:

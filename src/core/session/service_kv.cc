@@ -147,6 +147,7 @@ class KvService final : public RawKv {
     to->set_inner_children_max(d.inner_children_max);
     to->set_key_type(ToProto(d.key_type));
     to->set_value_type(ToProto(d.value_type));
+    to->set_transient(d.transient);
     if (d.layout != tree::Layout::kPatricia) return;
     to->set_layout(v1::LAYOUT_PATRICIA);
     if (from.saved == LogIndex()) return;

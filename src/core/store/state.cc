@@ -249,15 +249,18 @@ Result<State::Prepared> State::Prepare(const journal::Entry& entry, const View& 
   for (const auto& op : p.batch.operations) {
     auto table = tables_.find(op.table);
     // Again, since whoever proposed it may not have looked (or not known the table yet).
-    Status fits = table == tables_.end() ? Status(Code::kNoTable) : CheckTypes(table->second.descriptor, op);
+    Status fits = table == tables_.end()               ? Status(Code::kNoTable)
+                  : table->second.descriptor.transient ? Status(Code::kTransientMixed)
+                                                       : CheckTypes(table->second.descriptor, op);
     if (!fits) {
       p.outcome = Refuse(fits.code());
       return p;
     }
   }
   for (size_t i = 0; i < p.batch.compares.size(); ++i) {
-    if (!tables_.contains(p.batch.compares[i].table)) {
-      p.outcome = Refuse(Code::kNoTable);
+    auto table = tables_.find(p.batch.compares[i].table);
+    if (table == tables_.end() || table->second.descriptor.transient) {
+      p.outcome = Refuse(table == tables_.end() ? Code::kNoTable : Code::kTransientMixed);
       return p;
     }
     HF_TRY(bool holds, Holds(p.batch.compares[i], view, nodes));

@@ -25,6 +25,7 @@ struct Descriptor {
   Layout layout = Layout::kBTree;
   Type key_type = Type::kBytes;  // one that MayBeKey
   Type value_type = Type::kBytes;
+  bool transient = false;  // its rows are in memory alone (store/transient.h); never Patricia
   friend bool operator==(const Descriptor&, const Descriptor&) = default;
 
   Bytes Encode() const;
