@@ -403,6 +403,7 @@ Status Engine::ApplyOne(const std::shared_ptr<const std::vector<journal::Entry>>
     typed_tables_.store(state_->typed_tables(), std::memory_order_relaxed);
     if (save_point) save = state_->saving();
   }
+  work->prepared.index_changes = {};  // watchers keep the rest for long
   watches_.Publish(at.index, changes, work);
   if (outcome.ok() && entry.kind == journal::EntryKind::kDropTable) FollowTables(entry);
   {

@@ -70,6 +70,11 @@ class Engine : public session::Backend {
   Result<session::TableInfo> Describe(std::string_view table, std::string_view tag) override;
   void CreateTable(const tree::Descriptor& descriptor, session::WriteDone done) override;
   void DropTable(std::string_view name, session::WriteDone done) override;
+  void CreateTableWith(const tree::Descriptor& descriptor, const std::vector<session::IndexSpec>& indexes,
+                       session::WriteDone done) override;
+  void CreateIndex(std::string_view table, const session::IndexSpec& index, session::WriteDone done) override;
+  void DropIndex(std::string_view table, std::string_view index, session::WriteDone done) override;
+  Result<session::IndexPlace> FindIndex(const TableId& table, std::string_view name) override;
   void Write(kernel::Batch batch, kernel::Wait wait, session::WriteDone done) override;
   void Sync(session::WriteDone done) override;
   void BeginWrites() override;
@@ -175,8 +180,12 @@ class Engine : public session::Backend {
   Status SaveAndWait();
   Result<store::VersionPtr> ProvableVersion(const TableId& table, ByteView key);
   Result<std::unique_ptr<session::Snapshot>> PinView(store::View view);
+  kernel::CreateTable CommandFor(const tree::Descriptor& descriptor);
+  Status ScanIndexView(const store::View& view, const session::IndexPlace& index, ByteView from,
+                       ByteView until, bool reverse, size_t max_rows, size_t max_bytes,
+                       session::RowPage& page, Bytes& last);
   // transient tables
-  session::TableInfo InfoOf(const TableId& id, const store::Table& table);
+  session::TableInfo InfoOf(const TableId& id, const store::Table& table, const store::Tables& all);
   bool IsTransient(const TableId& table);
   Result<bool> AllTransient(const kernel::Batch& batch);  // kTransientMixed
   session::WriteReply WriteTransient(kernel::Batch batch);

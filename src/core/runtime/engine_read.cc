@@ -47,6 +47,20 @@ class Engine::PinnedSnapshot : public session::Snapshot {
     if (view.tag == nullptr) return Code::kNoTable;
     return store::FindTableIn(view.tag->tables, name);
   }
+  Result<session::IndexPlace> FindIndex(const TableId& table, std::string_view name) override {
+    HF_TRY(store::View view, View());
+    if (view.tag == nullptr) return Code::kNoIndex;
+    HF_TRY(TableId id, store::FindIndexIn(view.tag->tables, table, name));
+    const store::Tables& tables = view.tag->tables;
+    return session::IndexPlace{
+        table, id, tables.at(table).descriptor.value_type, tables.at(id).descriptor.index->unique, {}};
+  }
+  Status ScanIndex(const session::IndexPlace& index, ByteView from, ByteView until, bool reverse,
+                   size_t max_rows, size_t max_bytes, session::RowPage& page, Bytes& last) override {
+    HF_TRY(store::View view, View());
+    if (index.since > view.at) return Code::kNoIndex;
+    return engine_.ScanIndexView(view, index, from, until, reverse, max_rows, max_bytes, page, last);
+  }
   Result<std::optional<Bytes>> Get(const TableId& table, ByteView key) override {
     HF_TRY(store::View view, View());
     if (view.tag == nullptr && engine_.IsTransient(table)) return engine_.GetTransient(table, key);

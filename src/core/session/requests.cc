@@ -138,6 +138,18 @@ Result<ScanRange> RangeOf(const v1::ScanRequest& request) {
   return range;
 }
 
+Result<tree::FieldBounds> BoundsOf(const v1::ScanRequest& request) {
+  if (!request.prefix().empty() || !request.from().empty() || !request.until().empty())
+    return Code::kInvalidArgument;
+  const v1::IndexBounds& by = request.by();
+  tree::FieldBounds bounds;
+  if (by.has_from_case() == v1::IndexBounds::kFrom) bounds.from = ToBytes(by.from());
+  if (by.has_until_case() == v1::IndexBounds::kUntil) bounds.until = ToBytes(by.until());
+  if (by.has_prefix_case() == v1::IndexBounds::kPrefix) bounds.prefix = ToBytes(by.prefix());
+  if (by.has_equals_case() == v1::IndexBounds::kEquals) bounds.equals = ToBytes(by.equals());
+  return bounds;
+}
+
 namespace {
 
 // The numbers of the API are those of the format, but for bytes: 0, what a client says that knows no types.

@@ -49,6 +49,8 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kValueType:
     case Code::kCompareNeedsDurable:
     case Code::kTransientMixed:
+    case Code::kIndexRowSize:
+    case Code::kIndexPointer:
     case Code::kBadUrl:
     case Code::kUsage:
     case Code::kBadConfig:
@@ -90,6 +92,7 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kVersionMismatch:
     case Code::kConflict:
     case Code::kBlockLimit:
+    case Code::kNotUnique:
       return grpc::StatusCode::ABORTED;
     case Code::kFull:
     case Code::kOverloaded:
@@ -97,6 +100,7 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kTooManyTags:
     case Code::kTooManyIndexes:
     case Code::kTransientFull:
+    case Code::kIndexBuildSize:
     case Code::kTooManyPins:
     case Code::kTooManyWatches:
     case Code::kTooManyStreams:
