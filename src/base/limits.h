@@ -44,6 +44,17 @@ inline constexpr size_t kPendingBytesMax =
 inline constexpr size_t kPendingCommandsMax = 100'000;
 inline constexpr size_t kManifestBytesMax = 256u << 20;
 
+// Secondary indexes. A put reads the row that it replaces, and writes up to two rows for each index.
+inline constexpr size_t kIndexesMax = 16;  // of one table
+inline constexpr size_t kIndexPointerBytesMax = 256;
+// An index is built by the entry that makes it, while nothing else is applied: about a second for these.
+inline constexpr size_t kIndexBuildRowsMax = 1'000'000;
+inline constexpr size_t kIndexBuildBytesMax = 64u << 20;  // of its rows: half of what begins a save
+
+// Rows of transient tables: a quarter of the cache's size, within these, and on top of it. Then
+// kTransientFull.
+inline constexpr size_t kTransientBytesMin = 16u << 20, kTransientBytesMax = 256u << 20;
+
 // Atomic blocks: short, since they hold what others wait for.
 inline constexpr size_t kAtomicDepthMax = 64;
 inline constexpr uint64_t kAtomicMillisecondsMax = 5'000;

@@ -103,6 +103,12 @@ std::string TypedTable::Value(const std::string& text, const std::string& what) 
 std::string TypedTable::Bound(const std::string& text, const std::string& what) const {
   return text.empty() ? text : Key(text, what);
 }
+std::string TypedTable::IndexBound(const std::string& text, const std::string& what) const {
+  if (value_ != tree::Type::kJson) return Value(text, what);
+  const char first = text.empty() ? '{' : text.front();
+  const bool scalar = first != '{' && first != '[' && tree::IsJson(AsBytes(text));
+  return scalar ? text : JsonString(text);
+}
 const std::string& TypedTable::Prefix(const std::string& prefix, const std::string& what) const {
   bool has_prefixes = key_ == tree::Type::kBytes || key_ == tree::Type::kText;
   if (prefix.empty() || has_prefixes) return prefix;

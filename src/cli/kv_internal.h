@@ -46,6 +46,8 @@ class TypedTable {
   // Of a scan or a watch; an empty one is none. kUsage: keys of this type have no prefixes.
   std::string Bound(const std::string& text, const std::string& what) const;
   const std::string& Prefix(const std::string& prefix, const std::string& what) const;
+  // A bound of an index: as a value; of JSON what is no JSON scalar is a string.
+  std::string IndexBound(const std::string& text, const std::string& what) const;
   std::string KeyText(std::string_view key) const;
   std::string ValueText(std::string_view value) const;
 

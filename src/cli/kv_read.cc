@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "cli/failure.h"
@@ -19,6 +20,8 @@ struct ReadArguments {
   uint64_t at_least = 0, limit = 0, from_index = 0;
   double timeout_s = 0;
   bool marks = false;
+  std::string index;
+  std::optional<std::string> equals;
 };
 
 void PrintRaw(std::string_view bytes) {
@@ -73,10 +76,25 @@ int Get(const KvOptions& options, const ReadArguments& a) {
   return 0;
 }
 
+sdk::ScanOptions::By ByIndex(const ReadArguments& a, const TypedTable& types) {
+  sdk::ScanOptions::By by{a.index};
+  if (!a.scan.from.empty()) by.from = types.IndexBound(a.scan.from, "kv scan");
+  if (!a.scan.until.empty()) by.until = types.IndexBound(a.scan.until, "kv scan");
+  if (!a.scan.prefix.empty()) by.prefix = a.scan.prefix;
+  if (a.equals) by.equals = types.IndexBound(*a.equals, "kv scan");
+  return by;
+}
+
 int Scan(const KvOptions& options, const ReadArguments& a) {
   auto client = ConnectUser(options);
   TypedTable types(*client, a.table, a.scan.tag, "kv scan");
   sdk::ScanOptions scan = a.scan;
+  if (!a.index.empty()) {
+    scan.by = ByIndex(a, types);
+    scan.prefix = scan.from = scan.until = {};
+  } else if (a.equals) {
+    FailWith(Code::kUsage, "kv scan: --equals needs --index");
+  }
   scan.prefix = types.Prefix(scan.prefix, "kv scan");
   scan.from = types.Bound(scan.from, "kv scan");
   scan.until = types.Bound(scan.until, "kv scan");
@@ -157,6 +175,9 @@ void AddKvRead(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen& 
                                 "scan colours --prefix s");
   scan->add_option("table", a->table)->required();
   AddRange(*scan, a);
+  scan->add_option("--index", a->index,
+                   "in the order of this index; --from, --until and --prefix are then of what is indexed");
+  scan->add_option("--equals", a->equals, "with --index: rows with this value");
   scan->add_option("--at-least", a->scan.at_least, "wait until this index is applied");
   scan->add_option("--tag", a->scan.tag, "read what this tag keeps");
   scan->callback(run(Scan));

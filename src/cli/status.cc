@@ -181,6 +181,11 @@ std::vector<std::string> StatusLines(const sdk::ServerStatus& s) {
       "freshness    " + s.freshness,
       "anchor       " + s.anchor,
   };
+  if (n.Of("holdfast_transient_bytes") != 0) {
+    lines.insert(lines.begin() + 4, "transient    " + HumanBytes(n.Of("holdfast_transient_bytes")) + " of " +
+                                        HumanBytes(n.Of("holdfast_transient_bytes_max")) +
+                                        " in tables that a stop empties");
+  }
   if (s.full) lines.push_back("writes       refused: no space left on the provider; reads go on");
   if (s.failed != 0)
     lines.push_back("writes       stopped: " + std::string(CodeText(static_cast<Code>(s.failed))));

@@ -384,6 +384,71 @@ TEST_F(Embedded, RuleH2ATransactionWithinAnothersBodyDoesNotWaitForItsTurn) {
   EXPECT_EQ(Got(t.get("sum")), "2");
 }
 
+TEST_F(Embedded, ATransientTableIsEmptyAfterTheNextOpeningAndTransactionsWorkOnIt) {
+  {
+    Store store = Opened(Path("s"));
+    TableOptions transient;
+    transient.transient = true;
+    auto cache = store.create_table("cache", transient);
+    ASSERT_TRUE(cache) << cache.status().message();
+    Table t = Opened(store, "t");
+    ASSERT_TRUE(cache->put("a", "1", Wait::kNone));
+    EXPECT_EQ(Got(cache->get("a")), "1") << "at once";
+    ASSERT_TRUE(store.atomic([&](Transaction& x) -> Status {
+      auto a = x.get(*cache, "a");
+      return a ? x.put(*cache, "b", **a + "2") : a.status();
+    }));
+    EXPECT_EQ(Got(cache->get("b")), "12");
+    EXPECT_EQ(store.write(std::move(Batch().put(*cache, "c", "1").put(t, "c", "1"))).code(),
+              Code::kTransientMixed);
+    auto tables = store.tables();
+    ASSERT_EQ(tables->size(), 2U);
+    for (const TableInfo& info : *tables) EXPECT_EQ(info.options.transient, info.name == "cache");
+  }
+  Store store = Opened(Path("s"));
+  auto cache = store.open_table("cache");
+  ASSERT_TRUE(cache);
+  EXPECT_EQ(Got(cache->get("a")), "(none)");
+}
+
+TEST_F(Embedded, ScansGoByAnIndexAndAUniqueOneIsKept) {
+  Store store = Opened(Path("s"));
+  TableOptions options;
+  options.value_type = Type::kJson;
+  options.indexes = {{"city", "/city", false}, {"mail", "/mail", true}};
+  auto people = store.create_table("people", options);
+  ASSERT_TRUE(people) << people.status().message();
+  auto person = [](const char* city, const char* mail) {
+    return std::string("{\"city\":\"") + city + "\",\"mail\":\"" + mail + "\"}";
+  };
+  ASSERT_TRUE(people->put("3", person("Ulm", "c")));
+  ASSERT_TRUE(people->put("1", person("Bonn", "a")));
+  ASSERT_TRUE(people->put("2", person("Ulm", "b")));
+  EXPECT_EQ(people->put("4", person("Jena", "a")).code(), Code::kNotUnique);
+  EXPECT_EQ(people->put("4", "no json").code(), Code::kValueType);
+  auto before = store.snapshot();
+  ASSERT_TRUE(before);
+  ASSERT_TRUE(people->put("1", person("Zwickau", "a")));
+  EXPECT_EQ(Keys(people->scan_index("city"), 1), "2 3 1");
+  EXPECT_EQ(Keys(before->scan_index(*people, "city"), 2), "1 2 3");
+  EXPECT_EQ(Keys(people->scan_index("city", {}, Direction::kBackward), 1), "1 3 2");
+  IndexBounds ulm;
+  ulm.equals = "\"Ulm\"";
+  EXPECT_EQ(Keys(people->scan_index("city", ulm)), "2 3");
+  ulm.from = "0";
+  EXPECT_EQ(people->scan_index("city", ulm).code(), Code::kInvalidArgument);
+  EXPECT_EQ(people->scan_index("none").code(), Code::kNoIndex);
+  ASSERT_TRUE(store.create_index("people", {"whole", "", false}));
+  EXPECT_EQ(before->scan_index(*people, "whole").code(), Code::kNoIndex) << "the snapshot is older";
+  ASSERT_TRUE(store.drop_index("people", "mail"));
+  EXPECT_TRUE(people->put("4", person("Jena", "a")));
+  ASSERT_TRUE(store.save());
+  ASSERT_TRUE(store.verify());
+  ASSERT_TRUE(store.close());
+  Store again = Opened(Path("s"));
+  EXPECT_EQ(Keys(Opened(again, "people").scan_index("city")), "4 2 3 1");
+}
+
 TEST_F(Embedded, WritesThatDoNotWaitAreSeenAfterACommitWaitOrALaterDurableOne) {
   Store store = Opened(Path("s"));
   Table t = Opened(store, "t");

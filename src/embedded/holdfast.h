@@ -46,6 +46,7 @@ namespace holdfast::inside {  // the library's own
 struct State;                 // of an open store
 struct Pinned;
 struct Rows;
+struct Index;
 struct Commands;
 struct Block;
 }  // namespace holdfast::inside
@@ -107,6 +108,15 @@ enum class Code : uint16_t {
   kTooManyPins = 515,
   kKeyType = 525,
   kValueType = 526,
+  kNoIndex = 527,
+  kIndexExists = 528,
+  kTooManyIndexes = 529,
+  kTransientMixed = 533,
+  kTransientFull = 534,
+  kNotUnique = 535,
+  kIndexRowSize = 536,
+  kIndexBuildSize = 537,
+  kIndexPointer = 538,
   kNoPassphrase = 603,
 };
 
@@ -198,9 +208,35 @@ struct Commit {
   uint64_t index = 0;  // in the store's log
 };
 
+// What keys and values of a table must be, as bytes: integers are 8 bytes, big-endian, the sign bit of signed
+// ones flipped, so that they sort as numbers; a timestamp is such an integer, microseconds since 1970; a UUID
+// 16 bytes; text UTF-8; JSON RFC 8259, of values only. kKeyType, kValueType: nothing of the batch is written.
+enum class Type : uint8_t { kBytes = 1, kText, kInt64, kUint64, kUuid, kTimestamp, kJson };
+
+// A secondary index, kept in the same step as the rows. Of JSON values: of the null, boolean, number or
+// string at an RFC 6901 pointer, in this order, numbers as the nearest double; rows without one are not in
+// it. Of other values: of the whole value, and the pointer is empty. With the key it has at most 1,022 bytes:
+// kIndexRowSize.
+struct IndexOptions {
+  std::string name;     // 1 to 128 bytes of UTF-8, among the table's indexes: kTableName, kIndexExists
+  std::string pointer;  // kIndexPointer
+  bool unique = false;  // a write that gives two rows one value is kNotUnique, and nothing of it is done
+};
+
+struct TableOptions {
+  Type key_type = Type::kBytes, value_type = Type::kBytes;  // kJson: values only
+  std::vector<IndexOptions> indexes;                        // at most 16: kTooManyIndexes
+  // Rows in memory alone: never on storage, gone with close(); the table stays. Writes return at once,
+  // whatever they wait for, and are seen by the next read; snapshots and scans show the rows as they are at
+  // each call. A batch or transaction has transient tables or others, not both: kTransientMixed. All rows
+  // together take at most about a sixth of memory_bytes, on top of it: kTransientFull.
+  bool transient = false;
+};
+
 struct TableInfo {
   std::string name;
-  uint64_t rows = 0;  // as of the last save
+  uint64_t rows = 0;  // as of the last save; of a transient table: now
+  TableOptions options;
 };
 
 struct Info {
@@ -210,6 +246,13 @@ struct Info {
   bool full = false;        // no space on the provider: writes wait or are refused
   Code failed = Code::kOk;  // what ended writing, if something did: close, and open anew
   std::string freshness;    // "fresh to index 12 (anchor …)" or "freshness unproven"
+};
+
+// Values of an index: from <= value < until, those that begin with `prefix` (bytes, text, strings of JSON),
+// or those that are `equals`, alone. JSON ones are given as JSON text, but `prefix` as it is.
+// kInvalidArgument.
+struct IndexBounds {
+  std::optional<std::string> from, until, prefix, equals;
 };
 
 // Keys from <= key < until, in byte order; an empty end is open.
@@ -250,6 +293,8 @@ class Scan {
   friend class Snapshot;
   friend class Table;
   Scan() = default;
+  Status Fill(inside::Rows& rows, size_t max_rows, size_t max_bytes, std::string& last);
+  std::shared_ptr<const inside::Index> index_;  // or null: by keys
   std::shared_ptr<inside::Pinned> pinned_;
   std::array<uint8_t, 16> table_{};
   Bounds bounds_;
@@ -264,6 +309,9 @@ class Snapshot {
   uint64_t index() const { return index_; }
   Result<std::optional<std::string>> get(const Table& table, std::string_view key) const;
   Scan scan(const Table& table, Bounds bounds = {}, Direction direction = Direction::kForward) const;
+  // Rows in the order of an index, then of their keys. kNoIndex: there is none, or it is younger.
+  Result<Scan> scan_index(const Table& table, std::string_view index, const IndexBounds& bounds = {},
+                          Direction direction = Direction::kForward) const;
 
  private:
   friend class Store;
@@ -284,6 +332,8 @@ class Table {
   Result<Commit> put(std::string_view key, std::string_view value, Wait wait = Wait::kDurable) const;
   Result<Commit> erase(std::string_view key, Wait wait = Wait::kDurable) const;  // no row: done as well
   Result<Scan> scan(Bounds bounds = {}, Direction direction = Direction::kForward) const;  // a snapshot's
+  Result<Scan> scan_index(std::string_view index, const IndexBounds& bounds = {},
+                          Direction direction = Direction::kForward) const;
 
  private:
   friend class Store;
@@ -354,9 +404,14 @@ class Store {
   Store& operator=(Store&&) noexcept;
 
   // Names: 1 to 128 bytes of UTF-8 (kTableName). Durable when they return.
-  Result<Table> create_table(std::string_view name);                     // kTableExists, kTooManyTables
+  // kTableExists, kTooManyTables.
+  Result<Table> create_table(std::string_view name, const TableOptions& options = {});
   Result<Table> open_table(std::string_view name, bool create = false);  // kNoTable
   Status drop_table(std::string_view name);                              // kNoTable
+  // Built from the rows that are there, in one step: up to a million, else kIndexBuildSize. As IndexOptions
+  // says; kNoTable, kInvalidArgument (a transient table).
+  Status create_index(std::string_view table, const IndexOptions& index);
+  Status drop_index(std::string_view table, std::string_view index);  // kNoIndex; the rows stay
   Result<std::vector<TableInfo>> tables();
 
   // kConflict: an expectation did not hold, nothing happened, status().number() says which one. Expectations

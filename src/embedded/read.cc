@@ -1,6 +1,7 @@
 // Tables, snapshots, scans and pages.
 #include <utility>
 
+#include "core/tree/index_key.h"
 #include "embedded/state_internal.h"
 
 namespace holdfast {
@@ -54,21 +55,35 @@ Result<bool> Scan::next(Page& page, size_t max_rows, size_t max_bytes) {
   rows.Clear();
   if (max_rows == 0) return Code::kInvalidArgument;
   if (done_) return false;
-  const bool back = direction_ == Direction::kBackward;
-  Status read = pinned_->With([&](session::Snapshot& view) -> Status {
-    return Public(view.ScanPage(inside::IdOf(table_), AsBytes(bounds_.from), AsBytes(bounds_.until), back,
-                                max_rows, max_bytes, rows));
-  });
+  std::string last;
+  Status read = Fill(*page.rows_, max_rows, max_bytes, last);
   if (!read) return read;
   done_ = rows.empty();
   if (done_) return false;
-  std::string_view last = AsText(rows.key(rows.size() - 1));
-  if (back) {
-    bounds_.until = last;
+  if (direction_ == Direction::kBackward) {
+    bounds_.until = std::move(last);
   } else {
-    (bounds_.from = last).push_back('\0');
+    (bounds_.from = std::move(last)).push_back('\0');
   }
   return true;
+}
+
+// `last`: where the next page begins, in keys of the table or of the index.
+Status Scan::Fill(inside::Rows& rows, size_t max_rows, size_t max_bytes, std::string& last) {
+  const bool back = direction_ == Direction::kBackward;
+  session::RowPage& page = rows.page;
+  return pinned_->With([&](session::Snapshot& view) -> Status {
+    ByteView from = AsBytes(bounds_.from), until = AsBytes(bounds_.until);
+    if (index_ != nullptr) {
+      Bytes place;
+      auto read = view.ScanIndex(index_->place, from, until, back, max_rows, max_bytes, page, place);
+      last = ToText(place);
+      return Public(read);
+    }
+    auto read = view.ScanPage(inside::IdOf(table_), from, until, back, max_rows, max_bytes, page);
+    if (read && !page.empty()) last = AsText(page.key(page.size() - 1));
+    return Public(read);
+  });
 }
 
 Result<std::optional<std::string>> Snapshot::get(const Table& table, std::string_view key) const {
@@ -85,6 +100,44 @@ Scan Snapshot::scan(const Table& table, Bounds bounds, Direction direction) cons
   scan.bounds_ = std::move(bounds);
   scan.direction_ = direction;
   return scan;
+}
+
+namespace {
+
+std::optional<Bytes> BytesOf(const std::optional<std::string>& text) {
+  return text ? std::optional<Bytes>(ToBytes(*text)) : std::nullopt;
+}
+
+}  // namespace
+
+Result<Scan> Snapshot::scan_index(const Table& table, std::string_view index, const IndexBounds& bounds,
+                                  Direction direction) const {
+  if (table.state_ != pinned_->state) return Code::kInvalidArgument;
+  return pinned_->state->With([&](runtime::Engine& engine) -> Result<Scan> {
+    auto place = engine.FindIndex(inside::IdOf(table.id_), index);
+    if (!place) return Public(place.code());
+    if (place->since > LogIndex(index_)) return Code::kNoIndex;
+    auto range = tree::RangeOf(place->value_type, {BytesOf(bounds.from), BytesOf(bounds.until),
+                                                   BytesOf(bounds.prefix), BytesOf(bounds.equals)});
+    if (!range) return Public(range.code());
+    Scan scan = this->scan(table, {ToText(range->from), ToText(range->until)}, direction);
+    scan.index_ = std::make_shared<const inside::Index>(inside::Index{*place});
+    scan.done_ = range->empty;
+    return scan;
+  });
+}
+
+Result<Scan> Table::scan_index(std::string_view index, const IndexBounds& bounds, Direction direction) const {
+  Status there = state_->With([&](runtime::Engine& engine) -> Status {
+    return Public(state_->StillThere(engine, name_, inside::IdOf(id_)));
+  });
+  if (!there) return there;
+  auto pinned = inside::Pin(state_);
+  if (!pinned) return pinned.status();
+  Snapshot snapshot;
+  snapshot.pinned_ = std::move(*pinned);
+  snapshot.index_ = snapshot.pinned_->index;
+  return snapshot.scan_index(*this, index, bounds, direction);
 }
 
 Result<std::optional<std::string>> Table::get(std::string_view key) const {

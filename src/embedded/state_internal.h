@@ -93,6 +93,10 @@ struct Rows {
   session::RowPage page;
 };
 
+struct Index {
+  session::IndexPlace place;
+};
+
 // What a batch gathers. `owner` is the store of its first table; `mixed`: there was another one.
 struct Commands {
   kernel::Batch batch;

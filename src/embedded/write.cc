@@ -92,14 +92,51 @@ Result<Commit> Store::write(Batch batch, Wait wait) {
 
 // -- tables
 
-Result<Table> Store::create_table(std::string_view name) {
+namespace {
+
+session::IndexSpec SpecOf(const IndexOptions& index) { return {index.name, index.pointer, index.unique}; }
+
+TableInfo InfoOf(const session::TableInfo& t) {
+  TableInfo info{t.descriptor.name, t.rows, {}};
+  info.options.transient = t.descriptor.transient;
+  info.options.key_type = static_cast<Type>(t.descriptor.key_type);
+  info.options.value_type = static_cast<Type>(t.descriptor.value_type);
+  for (const session::IndexSpec& index : t.indexes)
+    info.options.indexes.push_back({index.name, index.pointer, index.unique});
+  return info;
+}
+
+}  // namespace
+
+Result<Table> Store::create_table(std::string_view name, const TableOptions& options) {
   tree::Descriptor descriptor;
   descriptor.name = name;
+  descriptor.transient = options.transient;
+  descriptor.key_type = static_cast<tree::Type>(options.key_type);
+  descriptor.value_type = static_cast<tree::Type>(options.value_type);
+  std::vector<session::IndexSpec> indexes;
+  for (const IndexOptions& index : options.indexes) indexes.push_back(SpecOf(index));
   Result<Commit> made = state_->Await([&](runtime::Engine& engine, session::WriteDone done) {
-    engine.CreateTable(descriptor, std::move(done));
+    engine.CreateTableWith(descriptor, indexes, std::move(done));
   });
   if (!made) return made.status();
   return open_table(name);
+}
+
+Status Store::create_index(std::string_view table, const IndexOptions& index) {
+  return state_
+      ->Await([&](runtime::Engine& engine, session::WriteDone done) {
+        engine.CreateIndex(table, SpecOf(index), std::move(done));
+      })
+      .status();
+}
+
+Status Store::drop_index(std::string_view table, std::string_view index) {
+  return state_
+      ->Await([&](runtime::Engine& engine, session::WriteDone done) {
+        engine.DropIndex(table, index, std::move(done));
+      })
+      .status();
 }
 
 Result<Table> Store::open_table(std::string_view name, bool create) {
@@ -127,7 +164,7 @@ Status Store::drop_table(std::string_view name) {
 Result<std::vector<TableInfo>> Store::tables() {
   return state_->With([](runtime::Engine& engine) -> Result<std::vector<TableInfo>> {
     std::vector<TableInfo> tables;
-    for (const session::TableInfo& t : engine.ListTables()) tables.push_back({t.descriptor.name, t.rows});
+    for (const session::TableInfo& t : engine.ListTables()) tables.push_back(InfoOf(t));
     return tables;
   });
 }

@@ -35,13 +35,31 @@ Type TypeOf(v1::Type type) {
   return type == v1::TYPE_BYTES || type > v1::TYPE_JSON ? Type::kBytes : static_cast<Type>(type);
 }
 
+void Fill(const Index& from, v1::Index* to) {
+  to->set_name(from.name);
+  to->set_pointer(from.pointer);
+  to->set_unique(from.unique);
+}
+std::vector<Index> IndexesOf(const v1::TableInfo& t) {
+  std::vector<Index> indexes;
+  for (const v1::Index& i : t.indexes()) indexes.push_back({i.name(), i.pointer(), i.unique()});
+  return indexes;
+}
+void Fill(const ScanOptions::By& from, v1::IndexBounds* to) {
+  to->set_index(from.index);
+  if (from.from) to->set_from(*from.from);
+  if (from.until) to->set_until(*from.until);
+  if (from.prefix) to->set_prefix(*from.prefix);
+  if (from.equals) to->set_equals(*from.equals);
+}
+
 Table TableOf(const v1::TableInfo& t) {
   Layout layout = t.layout() == v1::LAYOUT_PATRICIA ? Layout::kPatricia : Layout::kBTree;
   return {t.table(),
           HexUpper(AsBytes(t.id())),
           t.rows(),
           {t.never_inline(), t.leaf_rows_max(), t.inner_children_max(), layout, TypeOf(t.key_type()),
-           TypeOf(t.value_type())},
+           TypeOf(t.value_type()), t.transient(), IndexesOf(t)},
           HexUpper(AsBytes(t.root())),
           t.root_index()};
 }
@@ -124,6 +142,7 @@ Result<uint64_t> Client::Scan(const std::string& table, const ScanOptions& optio
   request.set_limit(options.limit);
   request.set_at_least(options.at_least);
   request.set_tag(options.tag);
+  if (options.by) Fill(*options.by, request.mutable_by());
   grpc::ClientContext context;
   auto reader = s_->stub->Scan(&context, request);
   v1::ScanReply reply;
@@ -182,7 +201,22 @@ Result<Written> Client::CreateTable(const std::string& table, const TableOptions
   request.set_key_type(TypeOf(options.key_type));
   request.set_value_type(TypeOf(options.value_type));
   request.set_transient(options.transient);
+  for (const Index& index : options.indexes) Fill(index, request.add_indexes());
   return ToWritten(Call(*s_->stub, &v1::Kv::Stub::CreateTable, request, s_->timeout_ms));
+}
+
+Result<Written> Client::CreateIndex(const std::string& table, const Index& index) {
+  v1::CreateIndexRequest request;
+  request.set_table(table);
+  Fill(index, request.mutable_index());
+  return ToWritten(Call(*s_->stub, &v1::Kv::Stub::CreateIndex, request, 0));
+}
+
+Result<Written> Client::DropIndex(const std::string& table, const std::string& index) {
+  v1::DropIndexRequest request;
+  request.set_table(table);
+  request.set_index(index);
+  return ToWritten(Call(*s_->stub, &v1::Kv::Stub::DropIndex, request, s_->timeout_ms));
 }
 
 Result<Written> Client::DropTable(const std::string& table) {

@@ -38,6 +38,12 @@ struct ScanOptions {
   uint64_t limit = 0;  // 0 = all
   uint64_t at_least = 0;
   std::string tag = {};  // what it keeps, instead of the newest state
+  // By an index (IndexBounds of the API): bounds of the indexed values, and none of keys.
+  struct By {
+    std::string index;
+    std::optional<std::string> from = {}, until = {}, prefix = {}, equals = {};
+  };
+  std::optional<By> by = {};
 };
 struct Compare {
   enum class Kind : uint8_t { kAbsent, kPresent, kEquals } kind = Kind::kAbsent;
@@ -61,12 +67,17 @@ enum class Layout : uint8_t { kBTree, kPatricia };
 // What keys and values must be, as bytes: docs/format.md 5, whose numbers these are. A write of something
 // else is kKeyType or kValueType. kJson: values only.
 enum class Type : uint8_t { kBytes = 1, kText, kInt64, kUint64, kUuid, kTimestamp, kJson };
+struct Index {
+  std::string name, pointer;
+  bool unique = false;
+};
 struct TableOptions {
   bool never_inline = false;
   uint32_t leaf_rows_max = 0, inner_children_max = 0;  // 0 = default
   Layout layout = Layout::kBTree;  // kPatricia: rows can be proven; inner_children_max stays 0
   Type key_type = Type::kBytes, value_type = Type::kBytes;
-  bool transient = false;  // in memory alone. Not yet: kUnsupported
+  bool transient = false;  // rows in memory alone, gone when the server stops: CreateTableRequest says more
+  std::vector<Index> indexes = {};
 };
 struct Table {
   std::string name, id;  // id: 32 hex digits
@@ -109,6 +120,8 @@ class Client {
                const std::function<bool(Change change)>& change, const std::function<void()>& started = {});
   Result<Written> CreateTable(const std::string& table, const TableOptions& options = {});
   Result<Written> DropTable(const std::string& table);
+  Result<Written> CreateIndex(const std::string& table, const Index& index);  // no timeout: it may be long
+  Result<Written> DropIndex(const std::string& table, const std::string& index);
   Result<std::vector<Table>> ListTables();
   // One of them, or as a tag shows it: `tag`, or the name TABLE@TAG. kNoTable, kNoTag.
   Result<Table> Describe(const std::string& table, const std::string& tag = {});

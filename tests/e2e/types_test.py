@@ -81,7 +81,6 @@ class Types(rig.TestCase):
             self.assertEqual(self.scan("by " + kind), [])
         self.refused(self.d.kv("scan", "by int64", "--prefix", "1"), 2, "--prefix")
         self.refused(self.d.kv("scan", "by uuid", "--from", "zwölf"), 1, "key type")
-        self.refused(self.d.kv("table", "create", "t", "--transient"), 1, "not supported")
         self.assertEqual(self.d.kv("table", "create", "t", "--key-type", "json").returncode, 2)
         self.assertEqual(self.d.kv("table", "create", "t", "--value-type", "number").returncode, 2)
 

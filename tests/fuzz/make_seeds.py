@@ -282,6 +282,8 @@ def kernel_commands():  # the first byte is the kind as the log has it
         "drop_tag": b"\x09" + blob16("tag \u2603".encode()),
         "tag_without_name": b"\x08" + blob16(b""),
         "batch_ranges": b"\x02" + batch([delete_range(TABLE_A, b"", b""), delete_range(TABLE_B, b"a", b"b")], [present(TABLE_A, b"k")], session=3, sequence=2),
+        "create_tables": b"\x0a" + u16(2) + create(TABLE_A, b"a") + create(TABLE_B, b"b"),
+        "create_no_tables": b"\x0a" + u16(0),
         "create_table_no_inline": b"\x03" + create(TABLE_B, b"name", inline=0, leaf=256, inner=4),
     }
 
@@ -379,7 +381,9 @@ def keyrings():
     }
 
 def descriptors():
-    return {"longest_name": descriptor(b"n" * 128, leaf=4, inner=256), "utf8": descriptor("\u017dlu\u0165 \U0001f642".encode()),
+    def roled(role): return u16(2) + descriptor(b"n")[2:] + role
+    return {"transient": roled(b"\1"), "index": roled(b"\2" + bytes(range(16)) + b"\1" + blob16(b"/a~1b")), "no_role": roled(b"\0"),
+            "longest_name": descriptor(b"n" * 128, leaf=4, inner=256), "utf8": descriptor("\u017dlu\u0165 \U0001f642".encode()),
             "not_utf8": descriptor(b"\xc0\x80"), "order_too_small": descriptor(b"n", leaf=3), "never_inline": descriptor(b"n", inline=0),
             "numbers_to_json": descriptor(b"n", key=3, value=7), "json_as_key": descriptor(b"n", key=7)}
 

@@ -18,8 +18,9 @@ enum class EntryKind : uint8_t {
   kOpenSession = 7,
   kCreateTag = 8,
   kDropTag = 9,
+  kCreateTables = 10,
 };
-inline constexpr EntryKind kLastEntryKind = EntryKind::kDropTag;
+inline constexpr EntryKind kLastEntryKind = EntryKind::kCreateTables;
 
 struct Entry {
   EntryKind kind{};

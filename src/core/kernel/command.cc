@@ -144,19 +144,51 @@ Result<Batch> DecodeBatch(ByteView payload) {
   return batch;
 }
 
-Bytes Encode(const CreateTable& command) {
-  Bytes out;
-  Writer(out).Id(command.table).Num(command.epoch).Raw(command.key.view()).Blob16(command.descriptor);
-  return out;
+namespace {
+
+void Encode(const CreateTable& command, Writer& w) {
+  w.Id(command.table).Num(command.epoch).Raw(command.key.view()).Blob16(command.descriptor);
 }
 
-Result<CreateTable> DecodeCreateTable(ByteView payload) {
-  Reader r(payload);
+CreateTable ReadCreateTable(Reader& r) {
   CreateTable command;
   command.table = r.Id<TableId>();
   command.epoch = r.Num<Epoch>();
   r.Copy(command.key.mutable_view().data(), Key::size());
   command.descriptor = ToBytes(r.Blob16());
+  return command;
+}
+
+}  // namespace
+
+Bytes Encode(const CreateTable& command) {
+  Bytes out;
+  Writer w(out);
+  Encode(command, w);
+  return out;
+}
+
+Result<CreateTable> DecodeCreateTable(ByteView payload) {
+  Reader r(payload);
+  CreateTable command = ReadCreateTable(r);
+  if (!r.Finish()) return Code::kMalformed;
+  return command;
+}
+
+Bytes Encode(const CreateTables& command) {
+  Bytes out;
+  Writer w(out);
+  w.U16(static_cast<uint16_t>(command.tables.size()));
+  for (const CreateTable& table : command.tables) Encode(table, w);
+  return out;
+}
+
+Result<CreateTables> DecodeCreateTables(ByteView payload) {
+  Reader r(payload);
+  size_t n = r.U16();
+  if (n == 0 || n > kCreatedTogetherMax) return Code::kMalformed;
+  CreateTables command;
+  for (; n > 0 && r.ok(); --n) command.tables.push_back(ReadCreateTable(r));
   if (!r.Finish()) return Code::kMalformed;
   return command;
 }

@@ -75,6 +75,11 @@ struct CreateTable {
   Key key;           // drawn by the proposer (rule D1)
   Bytes descriptor;  // docs/format.md 5; opaque here
 };
+// All or nothing: a table and its indexes.
+struct CreateTables {
+  std::vector<CreateTable> tables;  // 1 to kCreatedTogetherMax
+};
+inline constexpr size_t kCreatedTogetherMax = 1 + limits::kIndexesMax;
 struct DropTable {
   TableId table;
 };
@@ -107,6 +112,7 @@ size_t EncodedBytes(const Operation& operation);
 // REQUIRES: Check(batch), or the like: blobs within their length fields.
 Bytes Encode(const Batch& batch);
 Bytes Encode(const CreateTable& command);
+Bytes Encode(const CreateTables& command);
 Bytes Encode(const DropTable& command);
 Bytes Encode(const SavePoint& command);
 Bytes Encode(const OpenSession& command);
@@ -118,6 +124,7 @@ Bytes Encode(const DropTag& command);
 Result<Batch> DecodeBatch(ByteView payload);
 Result<BatchView> DecodeBatchView(ByteView payload);
 Result<CreateTable> DecodeCreateTable(ByteView payload);
+Result<CreateTables> DecodeCreateTables(ByteView payload);
 Result<DropTable> DecodeDropTable(ByteView payload);
 Result<SavePoint> DecodeSavePoint(ByteView payload);  // any fold version: who folds decides what it can
 Result<OpenSession> DecodeOpenSession(ByteView payload);

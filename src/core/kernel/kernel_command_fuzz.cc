@@ -50,6 +50,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 9:
       Same(DecodeDropTag(payload), payload);
       break;
+    case 10:
+      Same(DecodeCreateTables(payload), payload);
+      break;
     default:
       break;
   }

@@ -53,6 +53,7 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
       nodes_(options.cache_bytes),
       watches_(opened->state->position().index,
                std::clamp(options.cache_bytes / 8, kWatchHistoryBytesMin, kWatchHistoryBytesMax)),
+      transient_watches_(LogIndex(), kWatchHistoryBytesMin),
       store_(opened->secrets.store),
       member_(opened->member),
       term_(opened->term),
@@ -62,6 +63,7 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
       last_frame_(opened->frame),
       writer_(std::move(opened->writer)),
       state_(std::move(opened->state)),
+      transient_(std::clamp(options.cache_bytes / 4, limits::kTransientBytesMin, limits::kTransientBytesMax)),
       secrets_(std::move(opened->secrets)),
       chain_key_(secrets_.keys.chain),
       anchor_key_(secrets_.keys.anchor),
@@ -75,6 +77,11 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
   applied_ = committed_ = index;
   applied_now_ = index.value;
   typed_tables_ = state_->typed_tables();
+  for (const auto& [id, table] : state_->tables()) {
+    if (!table.descriptor.transient) continue;
+    transient_.AddTable(id);
+    transient_tables_ = true;
+  }
   versions_.push_back(state_->CurrentView().base);
 }
 
@@ -110,6 +117,7 @@ void Engine::Start() {
 void Engine::BeginStop() {
   stopping_ = true;
   watches_.Stop();
+  transient_watches_.Stop();
   Post(kernel::Stop{});
 }
 
@@ -394,6 +402,8 @@ Status Engine::ApplyOne(const std::shared_ptr<const std::vector<journal::Entry>>
   auto work = std::make_shared<Applying>();
   work->entries = entries;
   HF_TRY(work->prepared, StateOfApplier().Prepare(entry, view, nodes));
+  // Before anybody can find the table by its name, or writes might miss that it is transient.
+  if (entry.kind == journal::EntryKind::kCreateTable) FollowTables(entry);
   std::vector<store::Change> changes;
   const store::SavePoint* save = nullptr;
   {
@@ -402,11 +412,9 @@ Status Engine::ApplyOne(const std::shared_ptr<const std::vector<journal::Entry>>
     typed_tables_.store(state_->typed_tables(), std::memory_order_relaxed);
     if (save_point) save = state_->saving();
   }
+  work->prepared.index_changes = {};  // watchers keep the rest for long
   watches_.Publish(at.index, changes, work);
-  if (entry.kind == journal::EntryKind::kDropTable && outcome.ok()) {
-    auto drop = kernel::DecodeDropTable(entry.payload);
-    if (drop) watches_.DropTable(drop->table);
-  }
+  if (outcome.ok() && entry.kind == journal::EntryKind::kDropTable) FollowTables(entry);
   {
     MutexLock lock(applied_mutex_);
     applied_ = at.index;

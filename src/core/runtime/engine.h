@@ -27,6 +27,7 @@
 #include "core/session/backend.h"
 #include "core/store/opener.h"
 #include "core/store/tags.h"
+#include "core/store/transient.h"
 #include "core/store/verify.h"
 #include "sync/activity.h"
 #include "sync/mutex.h"
@@ -69,6 +70,11 @@ class Engine : public session::Backend {
   Result<session::TableInfo> Describe(std::string_view table, std::string_view tag) override;
   void CreateTable(const tree::Descriptor& descriptor, session::WriteDone done) override;
   void DropTable(std::string_view name, session::WriteDone done) override;
+  void CreateTableWith(const tree::Descriptor& descriptor, const std::vector<session::IndexSpec>& indexes,
+                       session::WriteDone done) override;
+  void CreateIndex(std::string_view table, const session::IndexSpec& index, session::WriteDone done) override;
+  void DropIndex(std::string_view table, std::string_view index, session::WriteDone done) override;
+  Result<session::IndexPlace> FindIndex(const TableId& table, std::string_view name) override;
   void Write(kernel::Batch batch, kernel::Wait wait, session::WriteDone done) override;
   void Sync(session::WriteDone done) override;
   void BeginWrites() override;
@@ -175,13 +181,26 @@ class Engine : public session::Backend {
   Status SaveAndWait();
   Result<store::VersionPtr> ProvableVersion(const TableId& table, ByteView key);
   Result<std::unique_ptr<session::Snapshot>> PinView(store::View view);
+  kernel::CreateTable CommandFor(const tree::Descriptor& descriptor);
+  Status ScanIndexView(const store::View& view, const session::IndexPlace& index, ByteView from,
+                       ByteView until, bool reverse, size_t max_rows, size_t max_bytes,
+                       session::RowPage& page, Bytes& last);
+  // transient tables
+  session::TableInfo InfoOf(const TableId& id, const store::Table& table, const store::Tables& all);
+  bool IsTransient(const TableId& table);
+  Result<bool> AllTransient(const kernel::Batch& batch);  // kTransientMixed
+  session::WriteReply WriteTransient(kernel::Batch batch);
+  std::optional<Bytes> GetTransient(const TableId& table, ByteView key);
+  void ScanTransient(const TableId& table, ByteView from, ByteView until, bool reverse, size_t max_rows,
+                     size_t max_bytes, session::RowPage& page);
+  void FollowTables(const journal::Entry& entry);
 
   seam::Storage& storage_;
   seam::Storage* const anchor_;
   crypto::Random& random_;
   const LogSink log_;
   SharedNodes nodes_;
-  WatchHub watches_;
+  WatchHub watches_, transient_watches_;
   std::function<uint64_t()> connections_;
   std::atomic<uint32_t> isolation_{0};
   std::atomic<bool> typed_tables_{false};  // State::typed_tables: most writers then need no lock for it
@@ -220,6 +239,12 @@ class Engine : public session::Backend {
 
   sync::SharedMutex state_lock_{sync::LockName::kState};
   const std::unique_ptr<store::State> state_ HF_PT_GUARDED_BY(state_lock_);
+
+  std::atomic<bool> transient_tables_{false};  // there is, or was, one: else nobody needs the lock
+  sync::SharedMutex transient_lock_{sync::LockName::kState};
+  store::TransientRows transient_ HF_GUARDED_BY(transient_lock_);
+  // The index of their watchers: they have no log that would number them.
+  uint64_t transient_writes_ HF_GUARDED_BY(transient_lock_) = 0;
 
   sync::Mutex applied_mutex_{sync::LockName::kState};
   sync::CondVar applied_wake_, save_wake_;

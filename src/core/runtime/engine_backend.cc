@@ -32,14 +32,36 @@ Result<TableId> Engine::FindTable(std::string_view name) {
   return shown ? Code::kReadOnly : Code::kNoTable;
 }
 
+// Ids and keys are the proposer's to draw (D1).
+kernel::CreateTable Engine::CommandFor(const tree::Descriptor& descriptor) {
+  Epoch epoch;
+  {
+    ReaderLock lock(state_lock_);
+    epoch = state_->keyring().current_epoch();
+  }
+  return {random_.NewId<TableId>(), epoch, random_.NewKey(), descriptor.Encode()};
+}
+
+session::TableInfo Engine::InfoOf(const TableId& id, const store::Table& table, const store::Tables& all) {
+  session::TableInfo info{id, table.descriptor, table.root.rows};
+  for (const auto& [index, t] : all) {
+    if (!t.descriptor.index || t.descriptor.index->table != id) continue;
+    info.indexes.push_back({t.descriptor.name, t.descriptor.index->pointer, t.descriptor.index->unique});
+  }
+  if (!table.descriptor.transient) return info;
+  ReaderLock lock(transient_lock_);
+  info.rows = transient_.rows(id);
+  return info;
+}
+
 std::vector<session::TableInfo> Engine::ListTables() {
   std::vector<session::TableInfo> tables;
   ReaderLock lock(state_lock_);
   const store::VersionPtr base = state_->CurrentView().base;
   const store::LogicalRoot& saved = base->manifest.root;
   for (const auto& [id, t] : state_->tables()) {
-    if (store::IsSystemTable(id)) continue;
-    session::TableInfo& info = tables.emplace_back(session::TableInfo{id, t.descriptor, t.root.rows});
+    if (store::IsSystemTable(id) || t.descriptor.index) continue;
+    session::TableInfo& info = tables.emplace_back(InfoOf(id, t, state_->tables()));
     if (t.descriptor.layout != tree::Layout::kPatricia || !saved.tables.contains(id)) continue;
     info.public_root = tree::patricia::TableDigest(store_, id, t.root.rows, t.root.digest);
     info.saved = saved.position.index;
@@ -48,20 +70,18 @@ std::vector<session::TableInfo> Engine::ListTables() {
 }
 
 Result<session::TableInfo> Engine::Describe(std::string_view table, std::string_view tag) {
-  auto shown = [](const store::Tables& tables, std::string_view name) -> Result<session::TableInfo> {
-    HF_TRY(TableId id, store::FindTableIn(tables, name));
-    const store::Table& t = tables.at(id);
-    return session::TableInfo{id, t.descriptor, t.root.rows};
-  };
   ReaderLock lock(state_lock_);
   const store::Table* found = tag.empty() ? state_->FindTable(table) : nullptr;
-  if (found != nullptr) return session::TableInfo{found->id, found->descriptor, found->root.rows};
+  if (found != nullptr) return InfoOf(found->id, *found, state_->tables());
   size_t at = table.rfind('@');
   if (tag.empty() && at == table.npos) return Code::kNoTable;
   std::string_view name = tag.empty() ? table.substr(0, at) : table;
   auto view = store::TagView(state_->CurrentView().base, tag.empty() ? table.substr(at + 1) : tag);
   if (!view) return tag.empty() ? Error(Code::kNoTable) : view.error();
-  return shown(view->tag->tables, name);
+  HF_TRY(TableId id, store::FindTableIn(view->tag->tables, name));
+  session::TableInfo info = InfoOf(id, view->tag->tables.at(id), view->tag->tables);
+  if (info.descriptor.transient) info.rows = 0;
+  return info;
 }
 
 void Engine::CreateTable(const tree::Descriptor& descriptor, session::WriteDone done) {
@@ -70,13 +90,8 @@ void Engine::CreateTable(const tree::Descriptor& descriptor, session::WriteDone 
     return done(Refused(Code::kTableName));
   if (!tree::Descriptor::Decode(descriptor.Encode())) return done(Refused(Code::kInvalidArgument));
   if (FindTable(name)) return done(Refused(Code::kTableExists));
-  Epoch epoch;
-  {
-    ReaderLock lock(state_lock_);
-    epoch = state_->keyring().current_epoch();
-  }
-  kernel::CreateTable command{random_.NewId<TableId>(), epoch, random_.NewKey(), descriptor.Encode()};
-  Submit(journal::EntryKind::kCreateTable, kernel::Encode(command), kernel::Wait::kDurable, std::move(done));
+  Submit(journal::EntryKind::kCreateTable, kernel::Encode(CommandFor(descriptor)), kernel::Wait::kDurable,
+         std::move(done));
 }
 
 void Engine::DropTable(std::string_view name, session::WriteDone done) {
@@ -99,6 +114,9 @@ void Engine::Write(kernel::Batch batch, kernel::Wait wait, session::WriteDone do
   }
   Status typed = CheckTypesOf(batch);
   if (!typed) return done(Refused(typed.code()));
+  auto transient = AllTransient(batch);
+  if (!transient) return done(Refused(transient.code()));
+  if (*transient) return done(WriteTransient(std::move(batch)));
   Submit(journal::EntryKind::kBatch, kernel::Encode(batch), wait, std::move(done));
 }
 
@@ -268,6 +286,11 @@ void Engine::SampleMetrics() {
     ReaderLock lock(state_lock_);
     m.Set(Metric::kSavedIndex, state_->CurrentView().base->manifest.root.position.index.value);
     m.Set(Metric::kDirtyBytes, state_->dirty_bytes());
+  }
+  {
+    ReaderLock lock(transient_lock_);
+    m.Set(Metric::kTransientBytes, transient_.bytes());
+    m.Set(Metric::kTransientBytesMax, transient_.bytes_max());
   }
   m.Set(Metric::kPendingCommandsMax, pending_commands_max_);
   m.Set(Metric::kAppliedIndex, AppliedIndex().value);

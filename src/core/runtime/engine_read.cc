@@ -47,15 +47,29 @@ class Engine::PinnedSnapshot : public session::Snapshot {
     if (view.tag == nullptr) return Code::kNoTable;
     return store::FindTableIn(view.tag->tables, name);
   }
+  Result<session::IndexPlace> FindIndex(const TableId& table, std::string_view name) override {
+    HF_TRY(store::View view, View());
+    if (view.tag == nullptr) return Code::kNoIndex;
+    HF_TRY(TableId id, store::FindIndexIn(view.tag->tables, table, name));
+    const store::Tables& tables = view.tag->tables;
+    return session::IndexPlace{
+        table, id, tables.at(table).descriptor.value_type, tables.at(id).descriptor.index->unique, {}};
+  }
+  Status ScanIndex(const session::IndexPlace& index, ByteView from, ByteView until, bool reverse,
+                   size_t max_rows, size_t max_bytes, session::RowPage& page, Bytes& last) override {
+    HF_TRY(store::View view, View());
+    if (index.since > view.at) return Code::kNoIndex;
+    return engine_.ScanIndexView(view, index, from, until, reverse, max_rows, max_bytes, page, last);
+  }
   Result<std::optional<Bytes>> Get(const TableId& table, ByteView key) override {
     HF_TRY(store::View view, View());
+    if (view.tag == nullptr && engine_.IsTransient(table)) return engine_.GetTransient(table, key);
     return engine_.GetFrom(view, table, key);
   }
   Result<std::vector<session::Row>> Scan(const TableId& table, ByteView from, ByteView until, bool reverse,
                                          size_t max_rows, size_t max_bytes) override {
-    HF_TRY(store::View view, View());
     session::RowPage page;
-    HF_TRY_VOID(engine_.ScanView(view, table, from, until, reverse, max_rows, max_bytes, page));
+    HF_TRY_VOID(ScanPage(table, from, until, reverse, max_rows, max_bytes, page));
     std::vector<session::Row> rows;
     rows.reserve(page.size());
     for (size_t i = 0; i < page.size(); ++i) rows.push_back({ToBytes(page.key(i)), ToBytes(page.value(i))});
@@ -64,6 +78,10 @@ class Engine::PinnedSnapshot : public session::Snapshot {
   Status ScanPage(const TableId& table, ByteView from, ByteView until, bool reverse, size_t max_rows,
                   size_t max_bytes, session::RowPage& page) override {
     HF_TRY(store::View view, View());
+    if (view.tag == nullptr && engine_.IsTransient(table)) {
+      engine_.ScanTransient(table, from, until, reverse, max_rows, max_bytes, page);
+      return Ok();
+    }
     return engine_.ScanView(view, table, from, until, reverse, max_rows, max_bytes, page);
   }
 
@@ -185,6 +203,7 @@ Engine::Linked Engine::GetInLeaf(const store::VersionPtr& version, const tree::N
 Result<std::optional<Bytes>> Engine::Get(const TableId& table, ByteView key, LogIndex at_least,
                                          uint64_t timeout_ms) {
   HF_TRY_VOID(WaitApplied(at_least, timeout_ms));
+  if (IsTransient(table)) return GetTransient(table, key);
   std::optional<Bytes> answer;
   if (GetFetching(table, key, answer) == Linked::kAnswered) return answer;
   return GetFrom(CurrentView(), table, key);
@@ -194,6 +213,7 @@ std::optional<Result<std::optional<Bytes>>> Engine::GetNow(const TableId& table,
                                                            LogIndex at_least) {
   using Answer = Result<std::optional<Bytes>>;
   if (applied_now_.load(std::memory_order_acquire) < at_least.value) return std::nullopt;
+  if (IsTransient(table)) return Answer(GetTransient(table, key));
   std::optional<Bytes> linked;
   tree::NodeRef missing;
   bool leaf = false;
@@ -423,6 +443,11 @@ void Engine::BoundPins() {
 
 Result<std::unique_ptr<session::Watch>> Engine::StartWatch(const TableId& table, Bytes prefix, LogIndex from,
                                                            std::function<void()> ready) {
+  if (IsTransient(table)) {
+    // Its numbers begin anew with each opening: one that a watcher remembers may be of another life.
+    if (from != LogIndex()) return Code::kSnapshotTooOld;
+    return transient_watches_.Start(table, std::move(prefix), from, std::move(ready));
+  }
   return watches_.Start(table, std::move(prefix), from, std::move(ready));
 }
 

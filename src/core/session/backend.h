@@ -28,6 +28,20 @@ struct WriteReply {
 using WriteDone =
     std::function<void(const WriteReply&)>;  // called exactly once, from any thread; must not block
 
+// A secondary index, as whoever asks for one says it; as it is shown, too.
+struct IndexSpec {
+  std::string name;     // 1 to 128 bytes of UTF-8, among the indexes of its table
+  std::string pointer;  // tree/index_key.h
+  bool unique = false;
+};
+// Where an index stands.
+struct IndexPlace {
+  TableId table, index;
+  tree::Type value_type = tree::Type::kBytes;  // of the table
+  bool unique = false;
+  LogIndex since;  // no snapshot of an index before this one has it
+};
+
 struct TableInfo {
   TableId id;
   tree::Descriptor descriptor;
@@ -35,6 +49,7 @@ struct TableInfo {
   // Of a Patricia table that has been saved: what its proofs lead to, and the index of that save.
   Digest public_root{};
   LogIndex saved = {};
+  std::vector<IndexSpec> indexes = {};
 };
 
 struct Row {
@@ -87,6 +102,10 @@ class Snapshot {
     (void)name;
     return Code::kNoTable;
   }
+  virtual Result<IndexPlace> FindIndex(const TableId& table, std::string_view name) {  // kNoIndex
+    static_cast<void>(table), static_cast<void>(name);
+    return Code::kNoIndex;
+  }
   virtual Result<std::optional<Bytes>> Get(const TableId& table, ByteView key) = 0;  // blocking
   // Rows with from <= key < until (empty until: to the end), ascending; or descending from below `until` when
   // reverse. At most max_rows and about max_bytes a call; call again from behind the last key. Blocking.
@@ -100,6 +119,16 @@ class Snapshot {
     HF_TRY(std::vector<Row> rows, Scan(table, from, until, reverse, max_rows, max_bytes));
     for (const Row& row : rows) page.Add(row.key, row.value);
     return Ok();
+  }
+  // Rows of a table in the order of an index whose keys are from <= key < until; `last` gets the index's key
+  // of the last one: go on behind it, or from below it when reverse. kNoIndex: it is younger than the
+  // snapshot.
+  virtual Status ScanIndex(const IndexPlace& index, ByteView from, ByteView until, bool reverse,
+                           size_t max_rows, size_t max_bytes, RowPage& page, Bytes& last) {
+    static_cast<void>(index), static_cast<void>(from), static_cast<void>(until), static_cast<void>(reverse);
+    static_cast<void>(max_rows), static_cast<void>(max_bytes), static_cast<void>(page);
+    static_cast<void>(last);
+    return Code::kNoIndex;
   }
 };
 
@@ -166,6 +195,27 @@ class Backend {
   virtual void CreateTable(const tree::Descriptor& descriptor,
                            WriteDone done) = 0;  // kTableExists, kTableName
   virtual void DropTable(std::string_view name, WriteDone done) = 0;
+  // The table and its indexes, or nothing: as CreateTable and CreateIndex.
+  virtual void CreateTableWith(const tree::Descriptor& descriptor, const std::vector<IndexSpec>& indexes,
+                               WriteDone done) {
+    if (indexes.empty()) return CreateTable(descriptor, std::move(done));
+    done({Code::kUnsupported, {}, {}, kernel::Wait::kNone, 0});
+  }
+  // Builds it from the rows that are there. kNoTable, kTableName (the index's), kIndexExists,
+  // kTooManyIndexes, kIndexPointer, kInvalidArgument (a transient table); kNotUnique, kIndexRowSize,
+  // kIndexBuildSize: its rows do not let it.
+  virtual void CreateIndex(std::string_view table, const IndexSpec& index, WriteDone done) {
+    static_cast<void>(table), static_cast<void>(index);
+    done({Code::kUnsupported, {}, {}, kernel::Wait::kNone, 0});
+  }
+  virtual void DropIndex(std::string_view table, std::string_view index, WriteDone done) {  // kNoIndex
+    static_cast<void>(table), static_cast<void>(index);
+    done({Code::kUnsupported, {}, {}, kernel::Wait::kNone, 0});
+  }
+  virtual Result<IndexPlace> FindIndex(const TableId& table, std::string_view name) {  // kNoIndex
+    static_cast<void>(table), static_cast<void>(name);
+    return Code::kNoIndex;
+  }
 
   // All or nothing. Checks the API's limits and the tables' types (kKeyType, kValueType). Compares need
   // kDurable (kCompareNeedsDurable).

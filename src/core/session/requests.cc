@@ -138,6 +138,18 @@ Result<ScanRange> RangeOf(const v1::ScanRequest& request) {
   return range;
 }
 
+Result<tree::FieldBounds> BoundsOf(const v1::ScanRequest& request) {
+  if (!request.prefix().empty() || !request.from().empty() || !request.until().empty())
+    return Code::kInvalidArgument;
+  const v1::IndexBounds& by = request.by();
+  tree::FieldBounds bounds;
+  if (by.has_from_case() == v1::IndexBounds::kFrom) bounds.from = ToBytes(by.from());
+  if (by.has_until_case() == v1::IndexBounds::kUntil) bounds.until = ToBytes(by.until());
+  if (by.has_prefix_case() == v1::IndexBounds::kPrefix) bounds.prefix = ToBytes(by.prefix());
+  if (by.has_equals_case() == v1::IndexBounds::kEquals) bounds.equals = ToBytes(by.equals());
+  return bounds;
+}
+
 namespace {
 
 // The numbers of the API are those of the format, but for bytes: 0, what a client says that knows no types.
@@ -154,10 +166,7 @@ v1::Type ToProto(tree::Type type) {
   return type == tree::Type::kBytes ? v1::TYPE_BYTES : static_cast<v1::Type>(type);
 }
 
-HF_NOT_YET("transient tables, which are never journalled: a request for one is refused (kUnsupported)");
-
 Result<tree::Descriptor> DescriptorOf(const v1::CreateTableRequest& request) {
-  if (request.transient()) return Code::kUnsupported;
   if (request.leaf_rows_max() > limits::kOrderMax || request.inner_children_max() > limits::kOrderMax) {
     return Code::kInvalidArgument;
   }
@@ -177,7 +186,9 @@ Result<tree::Descriptor> DescriptorOf(const v1::CreateTableRequest& request) {
   }
   HF_TRY(d.key_type, TypeOf(request.key_type()));
   HF_TRY(d.value_type, TypeOf(request.value_type()));
+  d.transient = request.transient();
   if (!tree::MayBeKey(d.key_type)) return Code::kInvalidArgument;
+  if (d.transient && d.layout != tree::Layout::kBTree) return Code::kInvalidArgument;  // no root to prove
   return d;
 }
 

@@ -5,6 +5,7 @@
 #define HOLDFAST_CORE_SESSION_REQUESTS_INTERNAL_H_
 
 #include "core/session/backend.h"
+#include "core/tree/index_key.h"
 #include "holdfast/v1/kv.pb.h"
 
 namespace holdfast::session {
@@ -33,6 +34,9 @@ Result<ScanRange> RangeOf(const v1::ScanRequest& request);
 
 // kInvalidArgument: an order above limits::kOrderMax or its layout's, no layout or type of ours, or keys of a
 // type of values; kUnsupported: a transient one. The name is not looked at.
+// kInvalidArgument: bounds of keys beside those of an index.
+Result<tree::FieldBounds> BoundsOf(const v1::ScanRequest& request);
+
 Result<tree::Descriptor> DescriptorOf(const v1::CreateTableRequest& request);
 
 v1::Type ToProto(tree::Type type);

@@ -109,10 +109,12 @@ TEST(Requests, APatriciaTableHasItsOwnOrdersAndNoLayoutIsMadeUp) {
   EXPECT_EQ(DescriptorOf(create).code(), Code::kInvalidArgument);
 }
 
-TEST(Requests, ATransientTableIsRefusedRatherThanMadeDurable) {
+TEST(Requests, ATransientTableHasNoRootToProve) {
   v1::CreateTableRequest create;
   create.set_transient(true);
-  EXPECT_EQ(DescriptorOf(create).code(), Code::kUnsupported);
+  EXPECT_TRUE(DescriptorOf(create).value().transient);
+  create.set_layout(v1::LAYOUT_PATRICIA);
+  EXPECT_EQ(DescriptorOf(create).code(), Code::kInvalidArgument);
 }
 
 TEST(Requests, TypesAreThoseOfTheFormatAndNoneIsMadeUp) {

@@ -48,6 +48,9 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kKeyType:
     case Code::kValueType:
     case Code::kCompareNeedsDurable:
+    case Code::kTransientMixed:
+    case Code::kIndexRowSize:
+    case Code::kIndexPointer:
     case Code::kBadUrl:
     case Code::kUsage:
     case Code::kBadConfig:
@@ -89,12 +92,15 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kVersionMismatch:
     case Code::kConflict:
     case Code::kBlockLimit:
+    case Code::kNotUnique:
       return grpc::StatusCode::ABORTED;
     case Code::kFull:
     case Code::kOverloaded:
     case Code::kTooManyTables:
     case Code::kTooManyTags:
     case Code::kTooManyIndexes:
+    case Code::kTransientFull:
+    case Code::kIndexBuildSize:
     case Code::kTooManyPins:
     case Code::kTooManyWatches:
     case Code::kTooManyStreams:

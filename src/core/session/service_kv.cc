@@ -39,7 +39,8 @@ class NoStream final : public grpc::ServerWriteReactor<ByteBuffer> {
 // Requests come as bytes: messages_internal.h.
 template <typename Base>
 using RawTables = v1::Kv::WithRawCallbackMethod_CreateTable<
-    v1::Kv::WithRawCallbackMethod_DropTable<v1::Kv::WithRawCallbackMethod_ListTables<Base>>>;
+    v1::Kv::WithRawCallbackMethod_DropTable<v1::Kv::WithRawCallbackMethod_ListTables<
+        v1::Kv::WithRawCallbackMethod_CreateIndex<v1::Kv::WithRawCallbackMethod_DropIndex<Base>>>>>;
 template <typename Base>
 using RawWrites = v1::Kv::WithRawCallbackMethod_Put<v1::Kv::WithRawCallbackMethod_Delete<
     v1::Kv::WithRawCallbackMethod_Batch<v1::Kv::WithRawCallbackMethod_Sync<Base>>>>;
@@ -82,7 +83,24 @@ class KvService final : public RawKv {
     return Begin<v1::CreateTableRequest, v1::WriteReply>(context, in, out, [this](auto call) {
       auto d = DescriptorOf(call->request);
       if (!d) return call->Fail(d.code());
-      if (Park(call)) services_.backend.CreateTable(*d, Answer(call));
+      if (call->request.indexes_size() > static_cast<int>(limits::kIndexesMax))
+        return call->Fail(Code::kTooManyIndexes);
+      std::vector<IndexSpec> indexes;
+      for (const v1::Index& index : call->request.indexes()) indexes.push_back(SpecOf(index));
+      if (Park(call)) services_.backend.CreateTableWith(*d, indexes, Answer(call));
+    });
+  }
+  ServerUnaryReactor* CreateIndex(CallbackServerContext* context, const ByteBuffer* in,
+                                  ByteBuffer* out) override {
+    return Begin<v1::CreateIndexRequest, v1::WriteReply>(context, in, out, [this](auto call) {
+      const v1::CreateIndexRequest& request = call->request;
+      if (Park(call)) services_.backend.CreateIndex(request.table(), SpecOf(request.index()), Answer(call));
+    });
+  }
+  ServerUnaryReactor* DropIndex(CallbackServerContext* context, const ByteBuffer* in,
+                                ByteBuffer* out) override {
+    return Begin<v1::DropIndexRequest, v1::WriteReply>(context, in, out, [this](auto call) {
+      if (Park(call)) services_.backend.DropIndex(call->request.table(), call->request.index(), Answer(call));
     });
   }
   ServerUnaryReactor* DropTable(CallbackServerContext* context, const ByteBuffer* in,
@@ -137,6 +155,8 @@ class KvService final : public RawKv {
   // gRPC hands its own buffer as const and keeps it until the call ends; the bytes are not needed so long.
   static ByteBuffer* Own(const ByteBuffer* in) { return const_cast<ByteBuffer*>(in); }
 
+  static IndexSpec SpecOf(const v1::Index& index) { return {index.name(), index.pointer(), index.unique()}; }
+
   static void FillInfo(const TableInfo& from, v1::TableInfo* to) {
     const tree::Descriptor& d = from.descriptor;
     to->set_table(d.name);
@@ -147,6 +167,13 @@ class KvService final : public RawKv {
     to->set_inner_children_max(d.inner_children_max);
     to->set_key_type(ToProto(d.key_type));
     to->set_value_type(ToProto(d.value_type));
+    to->set_transient(d.transient);
+    for (const IndexSpec& index : from.indexes) {
+      v1::Index* shown = to->add_indexes();
+      shown->set_name(index.name);
+      shown->set_pointer(index.pointer);
+      shown->set_unique(index.unique);
+    }
     if (d.layout != tree::Layout::kPatricia) return;
     to->set_layout(v1::LAYOUT_PATRICIA);
     if (from.saved == LogIndex()) return;

@@ -44,10 +44,10 @@ class Scan final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   }
 
   Status Open() {
-    HF_TRY(ScanRange range, RangeOf(request_));
     HF_TRY(OpenedTable open, OpenTable(services_.backend, request_.table(), request_.tag()));
     table_ = open.table;
     snapshot_ = std::move(open.snapshot);
+    HF_TRY(ScanRange range, RangeHere());
     if (snapshot_ == nullptr) {
       HF_TRY(snapshot_, services_.backend.TakeSnapshot(LogIndex(request_.at_least()), 0));
     }
@@ -58,13 +58,33 @@ class Scan final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     return Ok();
   }
 
+  // By an index: of its keys. Before the snapshot is taken, so that the snapshot has what the index has.
+  Result<ScanRange> RangeHere() {
+    if (!request_.has_by()) return RangeOf(request_);
+    HF_TRY(tree::FieldBounds bounds, BoundsOf(request_));
+    const std::string& name = request_.by().index();
+    HF_TRY(index_, snapshot_ != nullptr ? snapshot_->FindIndex(table_, name)
+                                        : services_.backend.FindIndex(table_, name));
+    HF_TRY(tree::IndexRange range, tree::RangeOf(index_->value_type, bounds));
+    return ScanRange{std::move(range.from), std::move(range.until), range.empty};
+  }
+
+  Status Read(size_t max_rows) {
+    const bool reverse = request_.reverse();
+    if (index_) {
+      return snapshot_->ScanIndex(*index_, from_, until_, reverse, max_rows, kReplyBytesTarget, page_, last_);
+    }
+    HF_TRY_VOID(snapshot_->ScanPage(table_, from_, until_, reverse, max_rows, kReplyBytesTarget, page_));
+    if (!page_.empty()) last_ = ToBytes(page_.key(page_.size() - 1));
+    return Ok();
+  }
+
   void Next() {
     if (context_->IsCancelled()) return Finish(Failure(context_, Code::kCancelled));
     reply_.clear_rows();
     if (!ended_) {
       size_t max_rows = left_ < kRowsPerPiece ? static_cast<size_t>(left_) : kRowsPerPiece;
-      Status read =
-          snapshot_->ScanPage(table_, from_, until_, request_.reverse(), max_rows, kReplyBytesTarget, page_);
+      Status read = Read(max_rows);
       if (!read) return Finish(Failure(context_, read.code()));
       Take();
     }
@@ -84,11 +104,10 @@ class Scan final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     left_ -= page_.size();
     ended_ = page_.empty() || left_ == 0;
     if (page_.empty()) return;
-    ByteView last = page_.key(page_.size() - 1);
     if (request_.reverse()) {
-      until_ = ToBytes(last);
+      until_ = last_;
     } else {
-      from_ = ToBytes(last);
+      from_ = last_;
       from_.push_back(0);  // the next possible key
     }
   }
@@ -103,7 +122,8 @@ class Scan final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   grpc::ByteBuffer bytes_;  // of the reply, gRPC's until it is written
   TableId table_;
   std::unique_ptr<Snapshot> snapshot_;
-  Bytes from_, until_;
+  std::optional<IndexPlace> index_;
+  Bytes from_, until_, last_;
   uint64_t left_ = 0;
   bool ended_ = false, first_ = true;
 };

@@ -33,7 +33,7 @@ Result<View> TagView(const VersionPtr& base, std::string_view tag) {
 
 Result<TableId> FindTableIn(const Tables& tables, std::string_view name) {
   for (const auto& [id, t] : tables) {
-    if (!IsSystemTable(id) && t.descriptor.name == name) return id;
+    if (!IsSystemTable(id) && !t.descriptor.index && t.descriptor.name == name) return id;
   }
   return Code::kNoTable;
 }
@@ -83,9 +83,10 @@ State::State(VersionPtr base, seal::Keyring keyring)
       tables_(base_->manifest.root.tables),
       position_(base_->manifest.root.position) {
   for (const auto& [id, table] : tables_) {
-    if (!ReservedTable(id)) by_name_[table.descriptor.name] = id;
+    if (!ReservedTable(id) && !table.descriptor.index) by_name_[table.descriptor.name] = id;
     typed_tables_ |= table.descriptor.typed();
   }
+  indexes_ = IndexesOf(tables_);
   for (const auto& [name, tag] : base_->manifest.root.tags) {
     TagState& t = tags_[name];
     t.index = tag.position.index;
@@ -115,6 +116,17 @@ tree::Root State::RootOf(const TableId& table) const {
 const Table* State::FindTable(std::string_view name) const {
   auto it = by_name_.find(name);
   return it == by_name_.end() ? nullptr : &tables_.at(it->second);
+}
+
+Result<std::pair<TableId, LogIndex>> State::FindIndex(const TableId& table, std::string_view name) const {
+  auto it = indexes_.find(table);
+  if (it == indexes_.end()) return Code::kNoIndex;
+  for (const TableId& id : it->second) {
+    if (tables_.at(id).descriptor.name != name) continue;
+    auto since = index_since_.find(id);
+    return std::pair(id, since == index_since_.end() ? LogIndex() : since->second);
+  }
+  return Code::kNoIndex;
 }
 
 uint64_t State::dirty_bytes_worth_saving() const {
@@ -237,33 +249,44 @@ Result<std::vector<Bytes>> KeysIn(const kernel::OperationView& range, const View
 Result<State::Prepared> State::Prepare(const journal::Entry& entry, const View& view, NodeAccess& nodes) {
   Prepared p;
   p.entry = &entry;
-  if (entry.kind != journal::EntryKind::kBatch) return p;
-  auto batch = kernel::DecodeBatchView(entry.payload);
+  if (entry.kind == journal::EntryKind::kBatch) HF_TRY_VOID(PrepareBatch(p, view, nodes));
+  if (entry.kind == journal::EntryKind::kCreateTable || entry.kind == journal::EntryKind::kCreateTables)
+    HF_TRY_VOID(PrepareCreate(p, view, nodes));
+  return p;
+}
+
+Status State::PrepareBatch(Prepared& p, const View& view, NodeAccess& nodes) {
+  auto batch = kernel::DecodeBatchView(p.entry->payload);
   if (!batch) {
     p.outcome = Refuse(batch.code());
-    return p;
+    return Ok();
   }
   p.batch = std::move(batch).value();
   p.outcome = CheckSession(p.batch, &p.repeated);
-  if (p.repeated || !p.outcome.ok()) return p;
+  if (p.repeated || !p.outcome.ok()) return Ok();
   for (const auto& op : p.batch.operations) {
     auto table = tables_.find(op.table);
     // Again, since whoever proposed it may not have looked (or not known the table yet).
-    Status fits = table == tables_.end() ? Status(Code::kNoTable) : CheckTypes(table->second.descriptor, op);
+    Status fits = table == tables_.end()               ? Status(Code::kNoTable)
+                  : table->second.descriptor.index     ? Status(Code::kNoTable)  // the core's own
+                  : table->second.descriptor.transient ? Status(Code::kTransientMixed)
+                                                       : CheckTypes(table->second.descriptor, op);
     if (!fits) {
       p.outcome = Refuse(fits.code());
-      return p;
+      return Ok();
     }
   }
   for (size_t i = 0; i < p.batch.compares.size(); ++i) {
-    if (!tables_.contains(p.batch.compares[i].table)) {
-      p.outcome = Refuse(Code::kNoTable);
-      return p;
+    auto table = tables_.find(p.batch.compares[i].table);
+    if (table == tables_.end() || table->second.descriptor.index || table->second.descriptor.transient) {
+      const bool transient = table != tables_.end() && table->second.descriptor.transient;
+      p.outcome = Refuse(transient ? Code::kTransientMixed : Code::kNoTable);
+      return Ok();
     }
     HF_TRY(bool holds, Holds(p.batch.compares[i], view, nodes));
     if (!holds) {
       p.outcome = Refuse(Code::kConflict, i);
-      return p;
+      return Ok();
     }
   }
   for (const auto& op : p.batch.operations) {
@@ -272,11 +295,18 @@ Result<State::Prepared> State::Prepare(const journal::Entry& entry, const View& 
     if (!keys) {
       if (keys.code() != Code::kBatchSize) return keys.error();
       p.outcome = Refuse(Code::kBatchSize);
-      return p;
+      return Ok();
     }
     p.ranges.push_back(std::move(keys).value());
   }
-  return p;
+  if (indexes_.empty()) return Ok();
+  Code refused{};
+  HF_TRY_VOID(ChangesOf(p.batch, p.ranges, tables_, indexes_, view, nodes, p.index_changes, refused));
+  if (refused != Code{}) {
+    p.outcome = Refuse(refused);
+    p.index_changes.clear();
+  }
+  return Ok();
 }
 
 Outcome State::CommitBatch(const Prepared& p, LogIndex at, std::vector<Change>* changes) {
@@ -308,38 +338,6 @@ Outcome State::CommitBatch(const Prepared& p, LogIndex at, std::vector<Change>* 
         break;
     }
   }
-  return {};
-}
-
-Outcome State::CommitCreate(const journal::Entry& entry) {
-  auto command = kernel::DecodeCreateTable(entry.payload);
-  if (!command) return Refuse(command.code());
-  auto descriptor = tree::Descriptor::Decode(command->descriptor);
-  if (!descriptor) return Refuse(descriptor.code());
-  bool system = ReservedTable(command->table);
-  if (tables_.contains(command->table)) return Refuse(Code::kTableExists);
-  if (!system && by_name_.contains(descriptor->name)) return Refuse(Code::kTableExists);
-  if (tables_.size() >= limits::kTablesMax) return Refuse(Code::kTooManyTables);
-  Table table;
-  table.id = command->table;
-  table.epoch = command->epoch;
-  table.descriptor = std::move(descriptor).value();
-  if (!system) by_name_[table.descriptor.name] = table.id;
-  typed_tables_ |= table.descriptor.typed();
-  keyring_.AddTable(table.id, table.epoch, std::move(command->key));
-  tables_.emplace(command->table, std::move(table));
-  return {};
-}
-
-Outcome State::CommitDrop(const journal::Entry& entry) {
-  auto command = kernel::DecodeDropTable(entry.payload);
-  if (!command) return Refuse(command.code());
-  auto it = tables_.find(command->table);
-  if (it == tables_.end() || ReservedTable(command->table)) return Refuse(Code::kNoTable);
-  by_name_.erase(it->second.descriptor.name);
-  tables_.erase(it);
-  // Slots and snapshots that still show it have their own copy.
-  if (!TagShows(command->table)) keyring_.DropTable(command->table);
   return {};
 }
 
@@ -405,10 +403,15 @@ Outcome State::Commit(const Prepared& p, const journal::LogPosition& at, std::ve
     case journal::EntryKind::kBatch:
       if (p.repeated) return outcome;
       if (outcome.ok()) outcome = CommitBatch(p, at.index, changes);
+      if (outcome.ok()) CommitIndexes(p, at.index);
       if (p.batch.session != 0) RecordSession(p.batch, outcome, at.index);
       return outcome;
     case journal::EntryKind::kCreateTable:
-      return CommitCreate(entry);
+    case journal::EntryKind::kCreateTables:
+      if (!outcome.ok()) return outcome;
+      CommitCreate(entry, at.index);
+      CommitIndexes(p, at.index);
+      return outcome;
     case journal::EntryKind::kDropTable:
       return CommitDrop(entry);
     case journal::EntryKind::kCreateTag:

@@ -14,6 +14,7 @@
 
 #include "core/journal/entry.h"
 #include "core/kernel/command.h"
+#include "core/store/indexes.h"
 #include "core/store/nodes.h"
 #include "core/tree/merge.h"
 #include "core/tree/overlay.h"
@@ -37,7 +38,7 @@ struct View {
 // What a tag shows, as long as `base` is held. Null overlays are not read: there are none.
 //   kNoTag: not one of this version
 Result<View> TagView(const VersionPtr& base, std::string_view tag);
-// A table of a tag by the name it had. kNoTable.
+// A table of a tag by the name it had; never an index. kNoTable.
 Result<TableId> FindTableIn(const Tables& tables, std::string_view name);
 
 // The tree's answer, whole value included. Blocking through `nodes`.
@@ -93,6 +94,7 @@ class State {
     Outcome outcome;                         // decided already: nothing else happens
     bool repeated = false;                   // of an idempotent command: the stored outcome
     std::vector<std::vector<Bytes>> ranges;  // per range deletion: its keys
+    std::vector<IndexChange> index_changes;
   };
   // `view` is CurrentView(), taken under the caller's lock where SaveDone runs on another thread.
   Result<Prepared> Prepare(const journal::Entry& entry, const View& view, NodeAccess& nodes);
@@ -124,6 +126,9 @@ class State {
   const journal::LogPosition& position() const { return position_; }
   const Tables& tables() const { return tables_; }
   const Table* FindTable(std::string_view name) const;
+  // An index of a table by its name, and since when it is there (0: since the opening). kNoIndex.
+  Result<std::pair<TableId, LogIndex>> FindIndex(const TableId& table, std::string_view name) const;
+  const Indexes& indexes() const { return indexes_; }
   // Whether a table has, or had, keys or values of a type: else there is nothing for CheckTypes to find.
   bool typed_tables() const { return typed_tables_; }
   struct TagState {
@@ -154,7 +159,12 @@ class State {
   Outcome CheckSession(const kernel::BatchView& batch, bool* repeated) const;
   void RecordSession(const kernel::BatchView& batch, const Outcome& outcome, LogIndex at);
   Outcome CommitBatch(const Prepared& prepared, LogIndex at, std::vector<Change>* changes);
-  Outcome CommitCreate(const journal::Entry& entry);
+  Status PrepareBatch(Prepared& p, const View& view, NodeAccess& nodes);
+  Status PrepareCreate(Prepared& p, const View& view, NodeAccess& nodes);
+  // Whether these may come to be, one after the other.
+  Status CheckCreate(const std::vector<Table>& tables) const;
+  void CommitIndexes(const Prepared& prepared, LogIndex at);
+  void CommitCreate(const journal::Entry& entry, LogIndex at);
   Outcome CommitDrop(const journal::Entry& entry);
   Outcome CommitCreateTag(const journal::Entry& entry);
   Outcome CommitDropTag(const journal::Entry& entry);
@@ -166,7 +176,9 @@ class State {
   std::shared_ptr<tree::Overlay> frozen_, active_;
   seal::Keyring keyring_;
   Tables tables_;
-  std::map<std::string, TableId, std::less<>> by_name_;
+  std::map<std::string, TableId, std::less<>> by_name_;  // without indexes
+  Indexes indexes_;
+  std::map<TableId, LogIndex> index_since_;  // of those made since the opening
   TagStates tags_;
   std::map<uint64_t, Session> sessions_;
   journal::LogPosition position_;

@@ -47,7 +47,7 @@ std::vector<TagInfo> TagsOf(const Manifest& manifest, const State::TagStates& kn
     if (it == manifest.root.tags.end() || it->second.position.index != state.index) continue;
     info.index = state.index;
     for (const auto& [id, table] : it->second.tables) {
-      if (IsSystemTable(id)) continue;
+      if (IsSystemTable(id) || table.descriptor.index) continue;
       ++info.tables;
       info.rows += table.root.rows;
     }
@@ -65,7 +65,7 @@ Result<std::vector<TagTable>> TablesOfTag(const Manifest& manifest, std::string_
   if (it == manifest.root.tags.end()) return Code::kNoTag;
   std::vector<TagTable> tables;
   for (const auto& [id, t] : it->second.tables) {
-    if (!IsSystemTable(id)) tables.push_back({t.descriptor.name, t.root.rows});
+    if (!IsSystemTable(id) && !t.descriptor.index) tables.push_back({t.descriptor.name, t.root.rows});
   }
   std::sort(tables.begin(), tables.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return tables;
@@ -124,7 +124,7 @@ using NamedTables = std::map<std::string, const Table*, std::less<>>;
 NamedTables ByName(const Tables& tables) {
   NamedTables named;
   for (const auto& [id, t] : tables) {
-    if (!IsSystemTable(id)) named.emplace(t.descriptor.name, &t);
+    if (!IsSystemTable(id) && !t.descriptor.index) named.emplace(t.descriptor.name, &t);
   }
   return named;
 }

@@ -7,10 +7,12 @@
 
 #include "core/store/public_digests.h"
 #include "core/store/segment_checks.h"
+#include "core/store/verify_indexes.h"
 
 namespace holdfast::store {
 namespace {
 
+constexpr size_t kIndexCacheBytes = 8u << 20;  // each node is read once, by a cursor of a few
 constexpr std::string_view kSlotFiles[6] = {"core-enclave", "core-enclave.recovery-key-shares",
                                             "key-enclave",  "key-enclave.recovery-key-shares",
                                             "server-state", "state-save-number"};
@@ -67,6 +69,9 @@ class Verifier {
     }
     HF_TRY_VOID(checks.Run());
     Take(checks);
+    const bool whole = std::none_of(report_.findings.begin(), report_.findings.end(),
+                                    [](const Finding& f) { return f.bad(); });
+    if (whole) HF_TRY_VOID(CheckIndexes(versions_.front()));
     HF_TRY_VOID(CheckJournal());
     CheckListing(objects, expected, checks);
     return Ok();
@@ -94,7 +99,7 @@ class Verifier {
     const SegmentChecks::Origin& now = origin(kNow);
     for (const auto& [id, table] : root.tables) {
       HF_TRY_VOID(CheckTree(now, table, checks));
-      if (newest && !IsSystemTable(id)) {
+      if (newest && !IsSystemTable(id) && !table.descriptor.index) {
         ++report_.tables;
         report_.rows += table.root.rows;
       }
@@ -131,6 +136,25 @@ class Verifier {
           "needed bytes differ from the manifest: " + std::to_string(spans[number].total()) + " instead of " +
               std::to_string(s.live_bytes()));
     }
+  }
+
+  // Of the newest root and of the tags: that index rows are what the rows make them (verify_indexes.h).
+  Status CheckIndexes(const VersionPtr& version) {
+    std::vector<const Tables*> all{&version->manifest.root.tables};
+    for (const auto& [name, tag] : version->manifest.root.tags) all.push_back(&tag.tables);
+    NodeCache cache(kIndexCacheBytes);
+    VersionNodes nodes(storage_, version, cache);
+    for (const Tables* tables : all) {
+      for (const auto& [id, table] : *tables) {
+        if (!table.descriptor.index) continue;
+        HF_TRY(bool holds, IndexHolds(*tables, table, nodes));
+        if (!holds) {
+          Add(Finding::Kind::kChanged, "table " + table.descriptor.index->table.hex(), Code::kTampered,
+              "an index has not the rows that its table gives it");
+        }
+      }
+    }
+    return Ok();
   }
 
   static std::vector<const Tag*> NewestFirst(const Tags& tags) {

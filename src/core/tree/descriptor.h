@@ -3,9 +3,11 @@
 #ifndef HOLDFAST_CORE_TREE_DESCRIPTOR_H_
 #define HOLDFAST_CORE_TREE_DESCRIPTOR_H_
 
+#include <optional>
 #include <string>
 
 #include "base/bytes.h"
+#include "base/ids.h"
 #include "base/limits.h"
 #include "base/result.h"
 #include "core/tree/types.h"
@@ -16,6 +18,14 @@ namespace holdfast::tree {
 // proven (patricia_node.h).
 enum class Layout : uint8_t { kBTree = 1, kPatricia = 2 };
 
+// What an index is of. Its rows: index_key.h.
+struct IndexOf {
+  TableId table;
+  std::string pointer;  // MayPoint for the table's values; at most limits::kIndexPointerBytesMax
+  bool unique = false;
+  friend bool operator==(const IndexOf&, const IndexOf&) = default;
+};
+
 struct Descriptor {
   std::string name;           // 1 to 128 bytes of UTF-8; empty for system tables only
   bool inline_values = true;  // values of up to 224 bytes lie in the leaf
@@ -25,6 +35,10 @@ struct Descriptor {
   Layout layout = Layout::kBTree;
   Type key_type = Type::kBytes;  // one that MayBeKey
   Type value_type = Type::kBytes;
+  bool transient = false;  // its rows are in memory alone (store/transient.h); never Patricia
+  // A secondary index: a table that the core writes, named among its table's indexes alone. Keys and values
+  // of it are bytes; never transient or Patricia.
+  std::optional<IndexOf> index = {};
   friend bool operator==(const Descriptor&, const Descriptor&) = default;
 
   Bytes Encode() const;

@@ -265,6 +265,37 @@ TEST(Descriptor, APatriciaTableHasItsOwnBounds) {
   EXPECT_EQ(Descriptor::Decode(d.Encode()).code(), Code::kInvalidArgument);
 }
 
+TEST(Descriptor, ARoleHasAVersionOfItsOwnAndNoTableWithoutOneChanges) {
+  Descriptor d;
+  d.name = "t";
+  const Bytes plain = d.Encode();
+  EXPECT_EQ(plain[0], 1);
+  d.transient = true;
+  Bytes b = d.Encode();
+  EXPECT_EQ(Descriptor::Decode(b).value(), d);
+  b.back() = 0;  // no role: version 1 says that
+  EXPECT_EQ(Descriptor::Decode(b).code(), Code::kUnknownFormat);
+  b.back() = 3;
+  EXPECT_EQ(Descriptor::Decode(b).code(), Code::kUnknownFormat);
+  d.layout = Layout::kPatricia;
+  d.inner_children_max = kPatriciaChildrenMax;
+  EXPECT_EQ(Descriptor::Decode(d.Encode()).code(), Code::kInvalidArgument);
+  d = Descriptor();
+  d.name = "i";
+  d.index = IndexOf{TableId(), "/a~1b", true};
+  b = d.Encode();
+  EXPECT_EQ(Descriptor::Decode(b).value(), d);
+  for (size_t n = plain.size(); n < b.size(); ++n)
+    EXPECT_FALSE(Descriptor::Decode(ByteView(b).first(n))) << n;
+  d.index->pointer = "no slash";
+  EXPECT_EQ(Descriptor::Decode(d.Encode()).code(), Code::kInvalidArgument);
+  d.index->pointer = "/" + std::string(limits::kIndexPointerBytesMax, 'p');
+  EXPECT_EQ(Descriptor::Decode(d.Encode()).code(), Code::kMalformed);
+  d.index->pointer.clear();
+  d.value_type = Type::kJson;
+  EXPECT_EQ(Descriptor::Decode(d.Encode()).code(), Code::kInvalidArgument) << "its rows are the core's own";
+}
+
 TEST(Descriptor, RefusesWhatItDoesNotKnow) {
   Descriptor d;
   d.name = "t";
@@ -274,7 +305,8 @@ TEST(Descriptor, RefusesWhatItDoesNotKnow) {
     auto r = Descriptor::Decode(b);
     return r.has_value() ? Code{} : r.code();
   };
-  EXPECT_EQ(with(0, 2), Code::kUnknownFormat);     // version
+  EXPECT_EQ(with(0, 3), Code::kUnknownFormat);     // version
+  EXPECT_EQ(with(0, 2), Code::kMalformed);         // which has a role behind it
   EXPECT_EQ(with(8, 3), Code::kUnknownFormat);     // layout
   EXPECT_EQ(with(8, 0), Code::kUnknownFormat);     //
   EXPECT_EQ(with(8, 2), Code::kInvalidArgument);   // whose inner nodes have another shape
