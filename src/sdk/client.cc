@@ -376,8 +376,8 @@ Result<Garbage> AdminClient::CollectGarbage(bool collect) {
 }
 
 namespace {
-Status Change(v1::Admin::Stub& stub, uint64_t timeout_ms, v1::ChangePassphraseRequest::Change change,
-              const SecretBytes& passphrase, ByteView another, uint32_t number) {
+Status SendChange(v1::Admin::Stub& stub, uint64_t timeout_ms, v1::ChangePassphraseRequest::Change change,
+                  const SecretBytes& passphrase, ByteView another, uint32_t number) {
   v1::ChangePassphraseRequest request;
   request.set_change(change);
   request.set_number(number);
@@ -391,16 +391,17 @@ Status Change(v1::Admin::Stub& stub, uint64_t timeout_ms, v1::ChangePassphraseRe
 }  // namespace
 
 Status AdminClient::ChangePassphrase(const SecretBytes& old_passphrase, const SecretBytes& new_passphrase) {
-  return Change(*s_->stub, s_->timeout_ms, v1::ChangePassphraseRequest::REPLACE, old_passphrase,
-                new_passphrase.view(), 0);
+  return SendChange(*s_->stub, s_->timeout_ms, v1::ChangePassphraseRequest::REPLACE, old_passphrase,
+                    new_passphrase.view(), 0);
 }
 
 Status AdminClient::AddPassphrase(const SecretBytes& passphrase, const SecretBytes& another) {
-  return Change(*s_->stub, s_->timeout_ms, v1::ChangePassphraseRequest::ADD, passphrase, another.view(), 0);
+  return SendChange(*s_->stub, s_->timeout_ms, v1::ChangePassphraseRequest::ADD, passphrase, another.view(),
+                    0);
 }
 
 Status AdminClient::RemoveUnlocker(const SecretBytes& passphrase, uint32_t number) {
-  return Change(*s_->stub, s_->timeout_ms, v1::ChangePassphraseRequest::REMOVE, passphrase, {}, number);
+  return SendChange(*s_->stub, s_->timeout_ms, v1::ChangePassphraseRequest::REMOVE, passphrase, {}, number);
 }
 
 Result<std::vector<Unlocker>> AdminClient::ListUnlockers() {
