@@ -118,12 +118,6 @@ int VerifyServed(const std::string& server_yaml, bool require_fresh, const std::
   return 0;
 }
 
-void ChangePassphraseServed(const std::string& server_yaml, ByteView old_passphrase,
-                            ByteView new_passphrase) {
-  Need(ConnectAdmin(server_yaml)->ChangePassphrase(SecretBytes(old_passphrase), SecretBytes(new_passphrase)),
-       "passphrase");
-}
-
 void AddAdmin(CLI::App& app, Chosen& chosen) {
   auto a = std::make_shared<AdminArguments>();
   auto add = [a, &chosen](CLI::App& parent, const char* name, const char* what, const std::string& example,

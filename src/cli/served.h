@@ -16,7 +16,6 @@ std::unique_ptr<sdk::AdminClient> ConnectAdmin(const std::string& server_yaml);
 
 // Each finds client.yaml beside `server_yaml`. Fails with kServerUnreachable when nobody answers.
 int VerifyServed(const std::string& server_yaml, bool require_fresh, const std::string& anchor, bool json);
-void ChangePassphraseServed(const std::string& server_yaml, ByteView old_passphrase, ByteView new_passphrase);
 
 }  // namespace holdfast::cli
 

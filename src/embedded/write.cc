@@ -196,8 +196,9 @@ Status Store::change_passphrase(std::string_view old_passphrase, std::string_vie
   if (new_passphrase.empty()) return Code::kNoPassphrase;
   if (new_passphrase.size() > limits::kPassphraseBytesMax) return Code::kInvalidArgument;
   return state_->With([&](runtime::Engine& engine) -> Status {
-    return Public(
-        engine.ChangePassphrase(SecretBytes(AsBytes(old_passphrase)), SecretBytes(AsBytes(new_passphrase))));
+    return Public(engine.ChangeUnlockers(
+        SecretBytes(AsBytes(old_passphrase)),
+        {seal::UnlockerChange::Kind::kReplace, SecretBytes(AsBytes(new_passphrase)), 0}));
   });
 }
 

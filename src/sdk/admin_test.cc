@@ -92,6 +92,18 @@ TEST_F(Admin, ChangesThePassphraseOnlyForWhoKnowsTheOldOne) {
   EXPECT_EQ(admin->ChangePassphrase(secret("old passphrase"), secret("")).code(), Code::kInvalidArgument);
   EXPECT_TRUE(admin->ChangePassphrase(secret("old passphrase"), secret("new")).has_value());
   EXPECT_EQ(ToText(server.backend.passphrase), "new");
+  using Kind = seal::UnlockerChange::Kind;
+  EXPECT_TRUE(admin->AddPassphrase(secret("new"), secret("another")));
+  EXPECT_EQ(admin->AddPassphrase(secret("new"), secret("")).code(), Code::kInvalidArgument);
+  EXPECT_TRUE(admin->RemoveUnlocker(secret("new"), 2));
+  EXPECT_EQ(admin->RemoveUnlocker(secret("new"), 3).code(), Code::kNotFound);
+  EXPECT_EQ(server.backend.unlocker_changes,
+            (std::vector<Kind>{Kind::kReplace, Kind::kAdd, Kind::kRemove, Kind::kRemove}));
+  auto list = admin->ListUnlockers();
+  ASSERT_TRUE(list);
+  ASSERT_EQ(list->size(), 2u);
+  EXPECT_EQ((*list)[0].memory_kib, 65536u);
+  EXPECT_FALSE((*list)[1].passphrase);
 }
 
 }  // namespace

@@ -409,14 +409,42 @@ Result<Garbage> AdminClient::CollectGarbage(bool collect) {
   return g;
 }
 
-Status AdminClient::ChangePassphrase(const SecretBytes& old_passphrase, const SecretBytes& new_passphrase) {
+namespace {
+Status SendChange(v1::Admin::Stub& stub, uint64_t timeout_ms, v1::ChangePassphraseRequest::Change change,
+                  const SecretBytes& passphrase, ByteView another, uint32_t number) {
   v1::ChangePassphraseRequest request;
-  request.set_old_passphrase(ToText(old_passphrase.view()));
-  request.set_new_passphrase(ToText(new_passphrase.view()));
-  auto reply = Call(*s_->stub, &v1::Admin::Stub::ChangePassphrase, request, s_->timeout_ms);
+  request.set_change(change);
+  request.set_number(number);
+  request.set_old_passphrase(ToText(passphrase.view()));
+  request.set_new_passphrase(ToText(another));
+  auto reply = Call(stub, &v1::Admin::Stub::ChangePassphrase, request, timeout_ms);
   Wipe(request.mutable_old_passphrase()->data(), request.old_passphrase().size());
   Wipe(request.mutable_new_passphrase()->data(), request.new_passphrase().size());
   return reply ? Ok() : Status(reply.error());
+}
+}  // namespace
+
+Status AdminClient::ChangePassphrase(const SecretBytes& old_passphrase, const SecretBytes& new_passphrase) {
+  return SendChange(*s_->stub, s_->timeout_ms, v1::ChangePassphraseRequest::REPLACE, old_passphrase,
+                    new_passphrase.view(), 0);
+}
+
+Status AdminClient::AddPassphrase(const SecretBytes& passphrase, const SecretBytes& another) {
+  return SendChange(*s_->stub, s_->timeout_ms, v1::ChangePassphraseRequest::ADD, passphrase, another.view(),
+                    0);
+}
+
+Status AdminClient::RemoveUnlocker(const SecretBytes& passphrase, uint32_t number) {
+  return SendChange(*s_->stub, s_->timeout_ms, v1::ChangePassphraseRequest::REMOVE, passphrase, {}, number);
+}
+
+Result<std::vector<Unlocker>> AdminClient::ListUnlockers() {
+  auto reply = Call(*s_->stub, &v1::Admin::Stub::ListUnlockers, v1::ListUnlockersRequest(), s_->timeout_ms);
+  if (!reply) return reply.error();
+  std::vector<Unlocker> list;
+  for (const v1::Unlocker& u : reply->unlockers())
+    list.push_back({u.number(), u.passphrase(), u.memory_kib(), u.passes()});
+  return list;
 }
 
 Result<NewClient> AdminClient::AddClient(const std::string& name, bool admin) {

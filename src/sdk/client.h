@@ -185,6 +185,12 @@ struct Garbage {
   std::vector<TagEntry> tags;
 };
 
+struct Unlocker {
+  uint32_t number;
+  bool passphrase;  // false: of a kind that the server does not know
+  uint32_t memory_kib, passes;
+};
+
 class AdminClient {
  public:
   static Result<std::unique_ptr<AdminClient>> Connect(const ClientConfig& config);
@@ -204,7 +210,13 @@ class AdminClient {
   Status Diff(const std::string& from, const std::string& to, const std::string& table,
               const std::function<bool(DiffEntry row)>& row);
   Result<Garbage> CollectGarbage(bool collect);  // false: looks only. No timeout
+  // Each takes one that opens the store now. Errors: kWrongPassphrase, kExists (the new one opens it
+  // already), kTooLarge (too many), kNotFound (no such number), kInvalidArgument (to remove the one given),
+  // kConflict.
   Status ChangePassphrase(const SecretBytes& old_passphrase, const SecretBytes& new_passphrase);
+  Status AddPassphrase(const SecretBytes& passphrase, const SecretBytes& another);
+  Status RemoveUnlocker(const SecretBytes& passphrase, uint32_t number);
+  Result<std::vector<Unlocker>> ListUnlockers();
   Result<NewClient> AddClient(const std::string& name, bool admin);
   Status RevokeClient(const std::string& serial);
   Result<std::vector<ClientEntry>> ListClients();

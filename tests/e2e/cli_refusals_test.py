@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """What the command line refuses: the exit code, one clear line, and nothing made or changed by accident."""
+import json
 import os
 import shutil
 import subprocess
@@ -84,6 +85,30 @@ class Passphrases(rig.TestCase):
         self.assertIn(b"passphrase changed", self.ok(r))
         self.refused(d.verify(), 1, "wrong passphrase")
         self.ok(rig.run("verify", "-c", d.server_yaml, "--passphrase-file", new))
+
+    def test_passphrases_are_added_listed_and_removed_served_or_not(self):
+        d = self.deployment()
+        mine, yours = d.passphrase, self.root / "yours"
+        yours.touch(mode=0o600)
+        yours.write_text("quite another passphrase 42")
+
+        def passphrase(*arguments):
+            return rig.run("passphrase", "-c", d.server_yaml, *arguments)
+        self.assertIn(b"added", self.ok(passphrase("--passphrase-file", mine, "--add", "--new-passphrase-file", yours, *rig.CHEAP_KDF)))
+        self.assertEqual(len(self.ok(passphrase("--list")).splitlines()), 2)
+        for each in (mine, yours):
+            self.ok(rig.run("verify", "-c", d.server_yaml, "--passphrase-file", each))
+        self.refused(passphrase("--passphrase-file", mine, "--remove", "1"), 2)
+        self.refused(passphrase("--passphrase-file", mine, "--remove", "3"), 1, "not found")
+        self.refused(passphrase("--passphrase-file", mine, "--add", "--remove", "2"), 2)
+        self.refused(passphrase("--passphrase-file", mine, "--add", "--new-passphrase-file", yours), 1, "exists already")
+        d.start()
+        listed = [json.loads(line) for line in self.ok(passphrase("--list", "--json")).splitlines()]
+        self.assertEqual([u["number"] for u in listed], [1, 2])
+        self.assertIn(b"removed", self.ok(passphrase("--passphrase-file", mine, "--remove", "2")))
+        d.stop()
+        self.refused(rig.run("verify", "-c", d.server_yaml, "--passphrase-file", yours), 1, "wrong passphrase")
+        self.ok(d.verify())
 
     def test_weak_passphrases_are_remarked_upon(self):
         weak = self.root / "weak"

@@ -105,7 +105,8 @@ class Engine : public session::Backend {
   void SampleMetrics() override;
   Status Verify(const session::VerifyQuestion& question,
                 const std::function<void(const std::string& line)>& line) override;
-  Status ChangePassphrase(SecretBytes old_passphrase, SecretBytes new_passphrase) override;
+  Status ChangeUnlockers(SecretBytes passphrase, seal::UnlockerChange change) override;
+  Result<std::vector<seal::UnlockerInfo>> ListUnlockers() override;
   Result<std::optional<Bytes>> GetSystem(std::string_view key) override;
   Result<std::vector<session::Row>> ScanSystem(std::string_view prefix) override;
   void PutSystem(std::vector<std::pair<std::string, std::optional<Bytes>>> changes,

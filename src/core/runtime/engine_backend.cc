@@ -349,23 +349,31 @@ Status Engine::Verify(const session::VerifyQuestion& question,
   return Ok();
 }
 
-Status Engine::ChangePassphrase(SecretBytes old_passphrase, SecretBytes new_passphrase) {
-  Bytes record;
+Result<std::vector<seal::UnlockerInfo>> Engine::ListUnlockers() {
+  MutexLock save_lock(save_mutex_);
+  return seal::ListUnlockers(secrets_.unlockers);
+}
+
+Status Engine::ChangeUnlockers(SecretBytes passphrase, seal::UnlockerChange change) {
+  Bytes before;
   {
     MutexLock save_lock(save_mutex_);
-    record = secrets_.unlockers;
+    before = secrets_.unlockers;
   }
-  HF_TRY(Key master, seal::Unlock(record, old_passphrase.view()));
-  HF_TRY(record, seal::MakeUnlockers(store_, master, new_passphrase.view(), seal::kArgonDefault, random_));
+  HF_TRY(Bytes record,
+         seal::ChangeUnlockers(before, passphrase.view(), change, seal::kArgonDefault, random_));
   {
     MutexLock save_lock(save_mutex_);
+    if (secrets_.unlockers != before)
+      return Code::kConflict;  // another change in the seconds of the derivation
     secrets_.unlockers = record;
   }
   // Two saves, so that the copies in both slots are of the new record; then the record itself (G1).
   HF_TRY_VOID(SaveAndWait());
   HF_TRY_VOID(SaveAndWait());
   MutexLock save_lock(save_mutex_);
-  HF_TRY_VOID(storage_.Put(seal::kUnlockersName, record));
+  // What is there now: a later change may have overtaken this one.
+  HF_TRY_VOID(storage_.Put(seal::kUnlockersName, secrets_.unlockers));
   return storage_.Barrier();
 }
 

@@ -385,13 +385,17 @@ TEST(RuleH1, ComparesNeedDurableAndAreEvaluatedAtApply) {
   EXPECT_EQ(rig.Get(t, "k"), "new");
 }
 
+seal::UnlockerChange Replace(std::string_view passphrase) {
+  return {seal::UnlockerChange::Kind::kReplace, SecretBytes(AsBytes(passphrase)), 0};
+}
+
 TEST(Engine, ChangesThePassphraseOfAServedStore) {
   Rig rig;
   rig.Open();
-  auto wrong = rig.engine->ChangePassphrase(SecretBytes(AsBytes("wrong")), SecretBytes(AsBytes("x")));
+  auto wrong = rig.engine->ChangeUnlockers(SecretBytes(AsBytes("wrong")), Replace("x"));
   EXPECT_EQ(wrong.code(), Code::kWrongPassphrase);
-  ASSERT_TRUE(rig.engine->ChangePassphrase(SecretBytes(AsBytes(kPassphrase)), SecretBytes(AsBytes("new one")))
-                  .has_value());
+  ASSERT_TRUE(rig.engine->ChangeUnlockers(SecretBytes(AsBytes(kPassphrase)), Replace("new one")).has_value());
+  EXPECT_EQ(rig.engine->ListUnlockers().value().size(), 1u);
   ASSERT_TRUE(rig.Stop().has_value());
   EXPECT_EQ(store::OpenStore(rig.disk, &rig.anchor, AsBytes(kPassphrase), {}, rig.random, nullptr).code(),
             Code::kWrongPassphrase);

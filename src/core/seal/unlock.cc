@@ -107,25 +107,55 @@ Result<Key> TryUnlocker(const Unlocker& u, const StoreId& store, ByteView passph
   return key;
 }
 
+Result<Bytes> MakeUnlocker(const StoreId& store, const Key& master, ByteView passphrase,
+                           const crypto::Argon2Parameters& parameters, crypto::Random& random) {
+  std::array<uint8_t, 16> salt;
+  random.Fill(salt);
+  HF_TRY(Key kek, crypto::Argon2id(passphrase, salt, parameters));
+  Bytes out;
+  out.reserve(kUnlockerBytes);
+  Writer w(out);
+  w.U8(kPassphrase).U8(kArgon2id).U16(0).U32(parameters.memory_kib).U32(parameters.passes).Raw(salt);
+  w.U32(0).U32(0).U64(0);
+  Bytes aad = WrapAad(store, out);
+  w.Raw(CheckValue(kek, store));
+  WrapCipher(kek).Seal(0, aad, master.view(), out);
+  return out;
+}
+
+Bytes MakeRecord(const StoreId& store, const std::vector<Bytes>& unlockers) {
+  Bytes out;
+  out.reserve(kHeadBytes + unlockers.size() * kUnlockerBytes + kChecksumBytes);
+  Writer w(out);
+  w.Raw(AsBytes(kMagic)).U16(kRecordVersion).U16(static_cast<uint16_t>(unlockers.size())).Id(store);
+  for (const Bytes& u : unlockers) w.Raw(u);
+  w.Raw(crypto::Sha256(out));
+  return out;
+}
+
+struct Opened {
+  Key master;
+  size_t place;  // of the unlocker, from 0
+};
+Result<Opened> OpenRecord(const Record& record, ByteView passphrase) {
+  HF_TRY_VOID(CheckParameters(record));
+  Code answer = Code::kWrongPassphrase;
+  for (size_t i = 0; i < record.unlockers.size(); ++i) {
+    const Unlocker& u = record.unlockers[i];
+    if (!u.known()) continue;  // of a later kind: not for a passphrase
+    Result<Key> key = TryUnlocker(u, record.store, passphrase);
+    if (key.has_value()) return Opened{std::move(key).value(), i};
+    if (key.code() != Code::kWrongPassphrase) answer = key.code();
+  }
+  return answer;
+}
+
 }  // namespace
 
 Result<Bytes> MakeUnlockers(const StoreId& store, const Key& master, ByteView passphrase,
                             const crypto::Argon2Parameters& parameters, crypto::Random& random) {
-  std::array<uint8_t, 16> salt;
-  random.Fill(salt);
-  HF_TRY(Key kek, crypto::Argon2id(passphrase, salt, parameters));
-
-  Bytes out;
-  out.reserve(kHeadBytes + kUnlockerBytes + kChecksumBytes);
-  Writer w(out);
-  w.Raw(AsBytes(kMagic)).U16(kRecordVersion).U16(1).Id(store);
-  w.U8(kPassphrase).U8(kArgon2id).U16(0).U32(parameters.memory_kib).U32(parameters.passes).Raw(salt);
-  w.U32(0).U32(0).U64(0);
-  Bytes aad = WrapAad(store, ByteView(out).subspan(kHeadBytes, kPublicBytes));
-  w.Raw(CheckValue(kek, store));
-  WrapCipher(kek).Seal(0, aad, master.view(), out);
-  w.Raw(crypto::Sha256(out));
-  return out;
+  HF_TRY(Bytes one, MakeUnlocker(store, master, passphrase, parameters, random));
+  return MakeRecord(store, {one});
 }
 
 Result<StoreId> UnlockersStore(ByteView untrusted_record) {
@@ -135,15 +165,41 @@ Result<StoreId> UnlockersStore(ByteView untrusted_record) {
 
 Result<Key> Unlock(ByteView untrusted_record, ByteView passphrase) {
   HF_TRY(Record record, Parse(untrusted_record));
-  HF_TRY_VOID(CheckParameters(record));
-  Code answer = Code::kWrongPassphrase;
-  for (const Unlocker& u : record.unlockers) {
-    if (!u.known()) continue;  // of a later kind: not for a passphrase
-    Result<Key> key = TryUnlocker(u, record.store, passphrase);
-    if (key.has_value()) return key;
-    if (key.code() != Code::kWrongPassphrase) answer = key.code();
+  HF_TRY(Opened opened, OpenRecord(record, passphrase));
+  return std::move(opened.master);
+}
+
+Result<std::vector<UnlockerInfo>> ListUnlockers(ByteView untrusted_record) {
+  HF_TRY(Record record, Parse(untrusted_record));
+  std::vector<UnlockerInfo> list;
+  for (const Unlocker& u : record.unlockers) list.push_back({list.size() + 1, u.known(), u.parameters});
+  return list;
+}
+
+Result<Bytes> ChangeUnlockers(ByteView untrusted_record, ByteView passphrase, const UnlockerChange& change,
+                              const crypto::Argon2Parameters& parameters, crypto::Random& random) {
+  using Kind = UnlockerChange::Kind;
+  HF_TRY(Record record, Parse(untrusted_record));
+  HF_TRY(Opened opened, OpenRecord(record, passphrase));
+  std::vector<Bytes> unlockers;
+  for (size_t i = 0; i < record.unlockers.size(); ++i)
+    unlockers.push_back(ToBytes(untrusted_record.subspan(kHeadBytes + i * kUnlockerBytes, kUnlockerBytes)));
+  if (change.kind == Kind::kRemove) {
+    if (change.number < 1 || change.number > unlockers.size()) return Code::kNotFound;
+    if (change.number - 1 == opened.place) return Code::kInvalidArgument;
+    unlockers.erase(unlockers.begin() + (change.number - 1));
+    return MakeRecord(record.store, unlockers);
   }
-  return answer;
+  if (change.kind == Kind::kAdd && unlockers.size() >= limits::kUnlockersMax) return Code::kTooLarge;
+  Result<Opened> twice = OpenRecord(record, change.passphrase.view());
+  if (twice.has_value() && (change.kind == Kind::kAdd || twice->place != opened.place)) return Code::kExists;
+  if (!twice.has_value() && twice.code() != Code::kWrongPassphrase) return twice.error();
+  HF_TRY(Bytes made, MakeUnlocker(record.store, opened.master, change.passphrase.view(), parameters, random));
+  if (change.kind == Kind::kAdd)
+    unlockers.push_back(std::move(made));
+  else
+    unlockers[opened.place] = std::move(made);
+  return MakeRecord(record.store, unlockers);
 }
 
 StoreKeys StoreKeys::Derive(const Key& master, const StoreId& store) {

@@ -221,5 +221,83 @@ TEST(Unlockers, AreNotMadeWithParametersThatCouldNotBeRead) {
   EXPECT_EQ(CodeOf(MakeUnlockers(FixedStore(7), FixedKey(9), endless, kQuick, random)), Code::kTooLarge);
 }
 
+// ---- several side by side
+using Kind = UnlockerChange::Kind;
+Result<Bytes> Change(ByteView record, std::string_view passphrase, Kind kind, std::string_view to,
+                     uint32_t number = 0, uint8_t salt = 6) {
+  RepeatingRandom random(Bytes(16, salt));
+  return ChangeUnlockers(record, AsBytes(passphrase), {kind, SecretBytes(AsBytes(to)), number}, kQuick,
+                         random);
+}
+
+TEST(Unlockers, SeveralPassphrasesEachOpenTheSameStore) {
+  Bytes record = Record();
+  for (int i = 0; i < 4; ++i)
+    record = Change(record, "right", Kind::kAdd, "more " + std::to_string(i), 0, static_cast<uint8_t>(10 + i))
+                 .value();
+  for (std::string_view each : {"right", "more 0", "more 3"})
+    EXPECT_TRUE(Equal(Unlock(record, AsBytes(each)).value().view(), FixedKey(9).view())) << each;
+  EXPECT_EQ(Try(record, "more 4"), Code::kWrongPassphrase);
+  std::vector<UnlockerInfo> list = ListUnlockers(record).value();
+  ASSERT_EQ(list.size(), 5u);
+  EXPECT_EQ(list[4].number, 5u);
+  EXPECT_EQ(list[4].parameters.memory_kib, kQuick.memory_kib);
+}
+
+TEST(Unlockers, AChangeLeavesTheOthersByteForByte) {
+  Bytes two = Change(Record(), "right", Kind::kAdd, "second").value();
+  auto unlocker = [](ByteView record, size_t i) {
+    return record.subspan(kUnlockerAt + i * kUnlockerBytes, kUnlockerBytes);
+  };
+  EXPECT_TRUE(Equal(unlocker(two, 0), unlocker(Record(), 0)));
+  Bytes replaced = Change(two, "second", Kind::kReplace, "third", 0, 7).value();
+  EXPECT_TRUE(Equal(unlocker(replaced, 0), unlocker(two, 0)));
+  EXPECT_FALSE(Equal(unlocker(replaced, 1), unlocker(two, 1)));
+  EXPECT_EQ(Try(replaced, "second"), Code::kWrongPassphrase);
+  EXPECT_TRUE(Unlock(replaced, AsBytes("third")));
+  Bytes removed = Change(replaced, "third", Kind::kRemove, "", 1).value();
+  EXPECT_TRUE(Equal(unlocker(removed, 0), unlocker(replaced, 1)));
+  EXPECT_EQ(Try(removed, "right"), Code::kWrongPassphrase);
+  EXPECT_EQ(ListUnlockers(removed).value().size(), 1u);
+}
+
+TEST(Unlockers, NobodyLocksHimselfOutAndNothingIsAddedTwice) {
+  Bytes two = Change(Record(), "right", Kind::kAdd, "second").value();
+  EXPECT_EQ(CodeOf(Change(two, "right", Kind::kRemove, "", 1)), Code::kInvalidArgument) << "the one given";
+  EXPECT_EQ(CodeOf(Change(Record(), "right", Kind::kRemove, "", 1)), Code::kInvalidArgument)
+      << "the last one";
+  for (uint32_t number : {0u, 3u, UINT32_MAX})
+    EXPECT_EQ(CodeOf(Change(two, "right", Kind::kRemove, "", number)), Code::kNotFound) << number;
+  for (Kind kind : {Kind::kAdd, Kind::kReplace}) {
+    EXPECT_EQ(CodeOf(Change(two, "right", kind, "second")), Code::kExists);
+    EXPECT_EQ(CodeOf(Change(two, "wrong", kind, "new")), Code::kWrongPassphrase);
+  }
+  EXPECT_EQ(CodeOf(Change(two, "right", Kind::kAdd, "right")), Code::kExists);
+  EXPECT_TRUE(Change(two, "right", Kind::kReplace, "right")) << "a new record for the same passphrase";
+  EXPECT_EQ(CodeOf(Change(two, "wrong", Kind::kRemove, "", 1)), Code::kWrongPassphrase);
+  Bytes damaged = two;
+  damaged[40] ^= 1;
+  EXPECT_EQ(CodeOf(Change(damaged, "right", Kind::kAdd, "new")), Code::kChecksum);
+}
+
+TEST(Unlockers, NoMoreThanTheLimitAreTaken) {
+  Bytes record = Record();
+  for (size_t i = 1; i < limits::kUnlockersMax; ++i)
+    record = Change(record, "right", Kind::kAdd, "more " + std::to_string(i), 0, static_cast<uint8_t>(10 + i))
+                 .value();
+  EXPECT_EQ(CodeOf(Change(record, "right", Kind::kAdd, "one too many")), Code::kTooLarge);
+  EXPECT_TRUE(Change(record, "right", Kind::kReplace, "instead"));
+}
+
+TEST(Unlockers, OneOfALaterKindIsKeptThoughItIsNotUnderstood) {
+  Bytes two = Change(Record(), "right", Kind::kAdd, "second").value();
+  two[kUnlockerAt + kUnlockerBytes] = 2;
+  Bytes later = WithChecksum(two);
+  EXPECT_FALSE(ListUnlockers(later).value()[1].passphrase);
+  Bytes three = Change(later, "right", Kind::kAdd, "third", 0, 8).value();
+  EXPECT_TRUE(Equal(ByteView(three).subspan(kUnlockerAt, 2 * kUnlockerBytes),
+                    ByteView(later).subspan(kUnlockerAt, 2 * kUnlockerBytes)));
+}
+
 }  // namespace
 }  // namespace holdfast::seal

@@ -298,7 +298,10 @@ class Backend {
   // Verifies the served store; `line` gets one finding each. Blocking, long. The error says how it ended.
   virtual Status Verify(const VerifyQuestion& question,
                         const std::function<void(const std::string& line)>& line) = 0;
-  virtual Status ChangePassphrase(SecretBytes old_passphrase, SecretBytes new_passphrase) = 0;  // blocking
+  // Blocking. Errors of seal::ChangeUnlockers; kConflict: somebody else changed them meanwhile, nothing is
+  // changed.
+  virtual Status ChangeUnlockers(SecretBytes passphrase, seal::UnlockerChange change) = 0;
+  virtual Result<std::vector<seal::UnlockerInfo>> ListUnlockers() = 0;
 
   // Small private state of the session layer (PKI, clients): the system table.
   virtual Result<std::optional<Bytes>> GetSystem(std::string_view key) = 0;  // blocking

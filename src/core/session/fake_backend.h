@@ -182,11 +182,18 @@ class FakeBackend : public Backend {
     for (size_t i = 0; i < verify_lines; ++i) line("finding " + std::to_string(i));
     return question.require_fresh ? Status(Code::kFreshnessUnproven) : verify_ends;
   }
-  Status ChangePassphrase(SecretBytes old_passphrase, SecretBytes new_passphrase) override {
+  Status ChangeUnlockers(SecretBytes old_passphrase, seal::UnlockerChange change) override {
     std::lock_guard lock(mutex_);
     if (!Equal(old_passphrase.view(), passphrase)) return Code::kWrongPassphrase;
-    passphrase = ToBytes(new_passphrase.view());
+    unlocker_changes.push_back(change.kind);
+    if (change.kind == seal::UnlockerChange::Kind::kRemove)
+      return change.number == 2 ? Ok() : Status(Code::kNotFound);
+    if (change.kind == seal::UnlockerChange::Kind::kReplace) passphrase = ToBytes(change.passphrase.view());
     return Ok();
+  }
+  std::vector<seal::UnlockerChange::Kind> unlocker_changes;
+  Result<std::vector<seal::UnlockerInfo>> ListUnlockers() override {
+    return std::vector<seal::UnlockerInfo>{{1, true, {65536, 3}}, {2, false, {}}};
   }
 
   Result<std::optional<Bytes>> GetSystem(std::string_view key) override {

@@ -285,12 +285,36 @@ class AdminService final : public v1::Admin::CallbackService {
     // gRPC keeps copies of its own which we cannot reach; this one at least does not stay.
     WipeString(request->old_passphrase());
     WipeString(request->new_passphrase());
-    return OnPool(context, [this, old_passphrase, new_passphrase]() -> holdfast::Status {
-      if (new_passphrase->view().empty() || new_passphrase->view().size() > limits::kPassphraseBytesMax ||
+    auto change = request->change();
+    uint32_t number = request->number();
+    return OnPool(context, [this, old_passphrase, new_passphrase, change, number]() -> holdfast::Status {
+      using Kind = seal::UnlockerChange::Kind;
+      bool remove = change == v1::ChangePassphraseRequest::REMOVE;
+      if (!v1::ChangePassphraseRequest::Change_IsValid(change) || new_passphrase->view().empty() != remove ||
+          new_passphrase->view().size() > limits::kPassphraseBytesMax ||
           old_passphrase->view().size() > limits::kPassphraseBytesMax) {
         return Code::kInvalidArgument;
       }
-      return services_.backend.ChangePassphrase(std::move(*old_passphrase), std::move(*new_passphrase));
+      Kind kind = remove                                       ? Kind::kRemove
+                  : change == v1::ChangePassphraseRequest::ADD ? Kind::kAdd
+                                                               : Kind::kReplace;
+      return services_.backend.ChangeUnlockers(std::move(*old_passphrase),
+                                               {kind, std::move(*new_passphrase), number});
+    });
+  }
+
+  ServerUnaryReactor* ListUnlockers(CallbackServerContext* context, const v1::ListUnlockersRequest*,
+                                    v1::ListUnlockersReply* reply) override {
+    return OnPool(context, [this, reply]() -> holdfast::Status {
+      HF_TRY(std::vector<seal::UnlockerInfo> list, services_.backend.ListUnlockers());
+      for (const seal::UnlockerInfo& info : list) {
+        v1::Unlocker* u = reply->add_unlockers();
+        u->set_number(static_cast<uint32_t>(info.number));
+        u->set_passphrase(info.passphrase);
+        u->set_memory_kib(info.parameters.memory_kib);
+        u->set_passes(info.parameters.passes);
+      }
+      return Ok();
     });
   }
 

@@ -75,12 +75,12 @@ Result<InitResult> InitStore(seam::Storage& storage, const StoreId& store, ByteV
   return InitResult{store, empty.member, anchor, anchor.Encode(secrets.keys.anchor)};
 }
 
-Status ChangePassphrase(seam::Storage& storage, seam::Storage* anchor, ByteView old_passphrase,
-                        ByteView new_passphrase, const crypto::Argon2Parameters& argon,
-                        crypto::Random& random) {
-  HF_TRY(std::unique_ptr<OpenedStore> s, OpenStore(storage, anchor, old_passphrase, {}, random, nullptr));
+Status ChangeUnlockers(seam::Storage& storage, seam::Storage* anchor, ByteView passphrase,
+                       const seal::UnlockerChange& change, const crypto::Argon2Parameters& argon,
+                       crypto::Random& random) {
+  HF_TRY(std::unique_ptr<OpenedStore> s, OpenStore(storage, anchor, passphrase, {}, random, nullptr));
   HF_TRY(s->secrets.unlockers,
-         seal::MakeUnlockers(s->secrets.store, s->secrets.master, new_passphrase, argon, random));
+         seal::ChangeUnlockers(s->secrets.unlockers, passphrase, change, argon, random));
   NodeCache cache(16u << 20);
   // Twice, so that the copies in both slots are of the new record.
   for (int i = 0; i < 2; ++i) {

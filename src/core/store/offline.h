@@ -84,10 +84,11 @@ Result<VerifyReport> VerifyStore(seam::Storage& storage, ByteView passphrase, co
 Result<VerifyReport> RestoreStore(seam::Storage& from, seam::Storage& to, ByteView passphrase,
                                   const VerifyOptions& options);
 
-// New passphrase for a store that nobody serves (rule G1): makes a save, then replaces the record.
-Status ChangePassphrase(seam::Storage& storage, seam::Storage* anchor, ByteView old_passphrase,
-                        ByteView new_passphrase, const crypto::Argon2Parameters& argon,
-                        crypto::Random& random);
+// Another set of passphrases for a store that nobody serves (rule G1): makes saves, then replaces the record.
+// Errors of opening and of seal::ChangeUnlockers, before anything but the opening is written.
+Status ChangeUnlockers(seam::Storage& storage, seam::Storage* anchor, ByteView passphrase,
+                       const seal::UnlockerChange& change, const crypto::Argon2Parameters& argon,
+                       crypto::Random& random);
 
 // Rows of the system table by prefix, e.g. to issue a client certificate with --adopt. Opens read-only.
 Result<std::vector<std::pair<std::string, Bytes>>> ReadSystemRows(seam::Storage& storage, ByteView passphrase,

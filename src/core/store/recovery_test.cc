@@ -454,12 +454,15 @@ TEST(RuleG1, ANewPassphraseOpensAndTheOldOneIsRefused) {
   Rig rig;
   Fill(rig);
   ASSERT_TRUE(rig.Close());
-  EXPECT_EQ(ChangePassphrase(*rig.disk, &rig.anchor, AsBytes("wrong"), AsBytes("new"), kArgonTest, rig.random)
-                .code(),
-            Code::kWrongPassphrase);
+  auto change = [&](std::string_view passphrase, seal::UnlockerChange::Kind kind, std::string_view to,
+                    uint32_t number = 0) {
+    return ChangeUnlockers(*rig.disk, &rig.anchor, AsBytes(passphrase),
+                           {kind, SecretBytes(AsBytes(to)), number}, kArgonTest, rig.random);
+  };
+  using Kind = seal::UnlockerChange::Kind;
+  EXPECT_EQ(change("wrong", Kind::kReplace, "new").code(), Code::kWrongPassphrase);
   rig.ExpectClean("nothing was done");
-  ASSERT_TRUE(
-      ChangePassphrase(*rig.disk, &rig.anchor, AsBytes(kPassphrase), AsBytes("new"), kArgonTest, rig.random));
+  ASSERT_TRUE(change(kPassphrase, Kind::kReplace, "new"));
   Status old = rig.Open();
   ASSERT_FALSE(old);
   EXPECT_EQ(old.code(), Code::kWrongPassphrase);
@@ -470,6 +473,19 @@ TEST(RuleG1, ANewPassphraseOpensAndTheOldOneIsRefused) {
   ASSERT_TRUE(rig.disk->Delete("unlockers"));
   EXPECT_EQ(rig.Open().code(), Code::kWrongPassphrase);
   ASSERT_TRUE(rig.Open("new"));
+  ASSERT_TRUE(rig.Close());
+  // Two of them side by side; then one less.
+  ASSERT_TRUE(change("new", Kind::kAdd, "another"));
+  for (std::string_view each : {"new", "another"}) {
+    ASSERT_TRUE(rig.Open(each)) << each << Show(rig.findings);
+    rig.ExpectRows("under either");
+    ASSERT_TRUE(rig.Close());
+  }
+  ASSERT_TRUE(change("another", Kind::kRemove, "", 1));
+  EXPECT_EQ(rig.Open("new").code(), Code::kWrongPassphrase);
+  ASSERT_TRUE(rig.disk->Delete("unlockers"));
+  EXPECT_EQ(rig.Open("new").code(), Code::kWrongPassphrase) << "in the copies neither";
+  ASSERT_TRUE(rig.Open("another"));
 }
 
 TEST(RuleG2, AWrongPassphraseIsNotTamperingAndTheReverse) {
