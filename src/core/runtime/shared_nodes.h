@@ -22,6 +22,7 @@ class SharedNodes {
   tree::NodePtr Find(const tree::Hint& hint);
   void Insert(const tree::Hint& hint, tree::NodePtr node);
   void Clear();
+  void ExpectChildren(const tree::Node& parent);  // as tree::NodeSource's
   store::Openers& openers() { return openers_; }
   // Kept, and waiting for readers to leave.
   size_t memory_bytes();

@@ -36,6 +36,10 @@ void Rows::AppendRun(const Node& leaf, size_t from, size_t to, NodeSink& forward
   ByteView run = text.subspan(first, offset_of(to) - first);
   for (size_t i = from; i < to; ++i) {
     uint32_t offset = static_cast<uint32_t>(text_.size() + offset_of(i) - first);
+    if (!leaf.has_blobs()) {
+      at_.push_back({offset, static_cast<uint16_t>(leaf.key(i).size()), false});
+      continue;
+    }
     StoredValue v = leaf.value(i);
     at_.push_back({offset, static_cast<uint16_t>(leaf.key(i).size()), v.is_blob});
     if (v.is_blob) AppendHint(hints_, forward.Forward(v.blob.hint));

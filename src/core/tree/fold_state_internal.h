@@ -77,6 +77,8 @@ struct FoldState {
   Root result;
   std::optional<Error> failure;
   bool change_taken = false;  // from the source, once at least
+  // Leaves, since the last inner node above them: how many there were changes for.
+  size_t leaves_entered = 0, leaves_passed = 0;
   // Of a whole fold: what was folded before, by the place of its node.
   std::map<Hint, Part> parts;
   // Of a part: its node, and what becomes of it.
@@ -90,6 +92,7 @@ struct FoldState {
   Going StartPart();
   Going RunTask();
   Going InnerStep();
+  void OpenFrame(NodePtr node, Entry self, std::optional<ByteView> end);
   Going EnterChild(Frame& f, size_t level);
   Going PassChild(Frame& f, size_t level);
   Going EnterPart(Frame& f, size_t level, Part& done);

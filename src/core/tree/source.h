@@ -17,6 +17,9 @@ class NodeSource {
   virtual NodePtr Find(const NodeRef& ref) = 0;
   // The same of a child of an inner node of the B-tree that was found here: maybe by a shorter way.
   virtual NodePtr FindChild(const Node& parent, size_t i) { return Find(parent.child(i)); }
+  // Most of the children of this inner node are asked for soon, in order: may bring those that are in memory
+  // nearer to the processor.
+  virtual void ExpectChildren(const Node& parent) { (void)parent; }
 };
 
 // Takes the nodes of one table as a fold makes them, children before parents.
