@@ -1,5 +1,7 @@
 // Ours as an embedded engine.
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
 
 #include "bench/engine_internal.h"
 #include "bench/failure_internal.h"

@@ -14,6 +14,7 @@ namespace {
 
 constexpr size_t kAppendablesOpenMax = 16;  // a store appends to one file and keeps a spare
 constexpr size_t kZeroPieceBytes = 1u << 20;
+constexpr size_t kLargeAppendBytes = 64u << 10;
 
 }  // namespace
 
@@ -23,17 +24,18 @@ Status DirStorage::CheckAppendable(std::string_view name) const {
   return CheckWrite(name);
 }
 
-// Blocks that are only allocated are marked unwritten; each append would then have metadata to sync. So
-// zeros.
-Status DirStorage::FillWithZeros(Opened& opened, std::string_view name, uint64_t from, uint64_t to) {
+// Blocks that are only allocated are marked unwritten, and an append to them has metadata to sync: a small
+// one then takes twice as long. So zeros, a piece ahead of small appends; a large one costs less than writing
+// its place twice. 0, or an errno.
+int DirStorage::FillWithZeros(int fd, uint64_t from, uint64_t to) {
   const Bytes zeros(static_cast<size_t>(std::min<uint64_t>(kZeroPieceBytes, to > from ? to - from : 0)));
   while (from < to) {
     size_t n = static_cast<size_t>(std::min<uint64_t>(zeros.size(), to - from));
-    int error = PwriteAll(options_.calls, opened.file.get(), ByteView(zeros).first(n), from);
-    if (error != 0) return Abandon(opened, name, error);
+    int error = PwriteAll(options_.calls, fd, ByteView(zeros).first(n), from);
+    if (error != 0) return error;
     from += n;
   }
-  return Ok();
+  return 0;
 }
 
 Status DirStorage::SyncDirectoriesAbove(std::string_view name) {
@@ -60,11 +62,17 @@ Status DirStorage::CreateAppendable(std::string_view name, uint64_t reserve_byte
   NoteWritten(name);
   int fd = opened.file.get();
   uint64_t size = std::max<uint64_t>(reserve_bytes, first.size());
-  if (size != 0 && options_.calls.allocate(fd, 0, size) != 0 && errno != EOPNOTSUPP && errno != ENOSYS) {
+  bool allocated = size == 0 || options_.calls.allocate(fd, 0, size) == 0;
+  if (!allocated && errno != EOPNOTSUPP && errno != ENOSYS)
     return Abandon(opened, name, errno == EFBIG ? ENOSPC : errno);
+  uint64_t written = first.size();
+  if (!allocated) {
+    written = size;
+  } else if (first.size() < kLargeAppendBytes) {
+    written = std::min(size, written + kZeroPieceBytes);
   }
-  HF_TRY_VOID(FillWithZeros(opened, name, first.size(), size));
-  int error = PwriteAll(options_.calls, fd, first, 0);
+  int error = FillWithZeros(fd, first.size(), written);
+  if (error == 0) error = PwriteAll(options_.calls, fd, first, 0);
   if (error != 0) return Abandon(opened, name, error);
   if (options_.calls.fsync(fd) != 0) return Poison(errno);
   if (!SyncDirectoriesAbove(name)) return Poison(EIO);
@@ -72,6 +80,7 @@ Status DirStorage::CreateAppendable(std::string_view name, uint64_t reserve_byte
   appendable->fd = std::move(opened.file);
   appendable->end = RoundUpToSector(first.size());
   appendable->size_bytes = size;
+  appendable->written = written;
   {
     std::unique_lock stripe(StripeOf(name).mutex);
     Forget(name);  // of a file that was removed past us
@@ -121,7 +130,7 @@ Result<std::shared_ptr<DirStorage::Appendable>> DirStorage::FindAppendable(std::
   struct stat st {};
   if (::fstat(appendable->fd.get(), &st) != 0) return Code::kIo;
   if (!S_ISREG(st.st_mode)) return Code::kInvalidArgument;
-  appendable->size_bytes = static_cast<uint64_t>(st.st_size);
+  appendable->size_bytes = appendable->written = static_cast<uint64_t>(st.st_size);
   return Remember(name, std::move(appendable));
 }
 
@@ -151,7 +160,14 @@ Status DirStorage::Append(std::string_view name, uint64_t offset, ByteView bytes
   HF_TRY_VOID(CheckAppend(appendable->end, appendable->size_bytes, offset));
   HF_TRY_VOID(Grow(*appendable, offset + bytes.size()));
   NoteWritten(name);
+  const uint64_t end = offset + bytes.size();
   int error = PwriteAll(options_.calls, appendable->fd.get(), bytes, offset);
+  if (error == 0 && end > appendable->written) {
+    uint64_t ahead = bytes.size() < kLargeAppendBytes ? kZeroPieceBytes : 0;
+    uint64_t written = std::max(end, std::min(appendable->size_bytes, end + ahead));
+    error = FillWithZeros(appendable->fd.get(), end, written);
+    appendable->written = written;
+  }
   if (error != 0) return Poison(error);
   if (options_.calls.fdatasync(appendable->fd.get()) != 0) return Poison(errno);
   appendable->end = RoundUpToSector(offset + bytes.size());

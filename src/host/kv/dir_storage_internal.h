@@ -51,6 +51,7 @@ class DirStorage : public seam::Storage {
     Fd fd;
     std::optional<uint64_t> end;  // append_end.h
     uint64_t size_bytes = 0;
+    uint64_t written = 0;   // blocks below were written once: there an append has no metadata to sync
     uint64_t last_use = 0;  // guarded by state_mutex_
   };
   // A file that was just opened for writing, and where it lies.
@@ -81,7 +82,7 @@ class DirStorage : public seam::Storage {
   Result<seam::ObjectVersion> VersionOf(std::string_view name);  // kNotFound. REQUIRES: the stripe
   void NoteWritten(std::string_view name);
 
-  Status FillWithZeros(Opened& opened, std::string_view name, uint64_t from, uint64_t to);
+  int FillWithZeros(int fd, uint64_t from, uint64_t to);
   Result<std::shared_ptr<Appendable>> FindAppendable(std::string_view name);
   std::shared_ptr<Appendable> Remember(std::string_view name, std::shared_ptr<Appendable> appendable);
   void Forget(std::string_view name);  // REQUIRES: the stripe, exclusively
