@@ -343,13 +343,14 @@ Status Engine::SaveOnce(const store::SavePoint& point, journal::FramePosition fr
   KeptNodes nodes(nodes_);
   bool clean = clean_.exchange(false);
   auto saved = store::RunSave({storage_, secrets_, random_, nodes, save_workers_, point, frame, deleted_,
-                               leftovers_, placement_, clean});
+                               leftovers_, segment_memory_, placement_, clean});
   if (!saved) {
     if (clean) clean_ = true;
     nodes_.Clear();  // the next attempt uses the same places again
     return saved.error();
   }
   version = std::move(saved).value();
+  dead_ = nodes.TakeDead();
   return Ok();
 }
 
@@ -427,6 +428,9 @@ void Engine::SaveDone(const store::SavePoint& point, const store::VersionPtr& ve
   }
   BoundPins();
   Post(kernel::SaveFinished{index, Ok()}, Caller::kOwn);
+  before.reset();
+  if (PinnedVersions(version).empty()) nodes_.Drop(dead_);
+  dead_.clear();
 }
 
 }  // namespace holdfast::runtime

@@ -15,7 +15,7 @@
 // save_mutex_ (one save or one verify at a time), write_mutex_ (around the writing of a frame). Only the last
 // two are held while storage is waited for.
 // Memory: cache as configured (C), overlays max(64 MiB, min(C / 2, limits::kOverlayBytesMax)), watch history
-// C / 8 within 8 and 64 MiB, a segment of 16 MiB for each worker of a save, pending commands
+// C / 8 within 8 and 64 MiB, 17 MiB for each worker of a save, kept for the next, pending commands
 // kPendingBytesMax, changes kept for snapshots alone kPinnedOverlayBytesMax.
 #ifndef HOLDFAST_CORE_RUNTIME_ENGINE_H_
 #define HOLDFAST_CORE_RUNTIME_ENGINE_H_
@@ -185,7 +185,7 @@ class Engine : public session::Backend {
       HF_REQUIRES(save_mutex_);
   Status AfterSave(const store::SavePoint& point, const store::VersionPtr& version) HF_REQUIRES(save_mutex_);
   Status CutJournalBelow(FrameNumber below);
-  void SaveDone(const store::SavePoint& point, const store::VersionPtr& version);
+  void SaveDone(const store::SavePoint& point, const store::VersionPtr& version) HF_REQUIRES(save_mutex_);
   std::vector<store::VersionPtr> PinnedVersions(const store::VersionPtr& newest);
 
   store::View CurrentView();
@@ -268,6 +268,8 @@ class Engine : public session::Backend {
   const Key& anchor_key_;                                  // likewise
   std::set<uint32_t> deleted_ HF_GUARDED_BY(save_mutex_);  // segments whose delete is confirmed
   std::vector<std::string> leftovers_ HF_GUARDED_BY(save_mutex_);  // of a save that failed
+  std::vector<Bytes> segment_memory_ HF_GUARDED_BY(save_mutex_);   // of segments that were written
+  std::vector<tree::Hint> dead_ HF_GUARDED_BY(save_mutex_);        // nodes that the last save did away with
   const store::Placement placement_;
   SaveWorkers save_workers_ HF_GUARDED_BY(save_mutex_);
 

@@ -73,6 +73,15 @@ void SharedNodes::Clear() {
   full_ = false;
 }
 
+void SharedNodes::Drop(const std::vector<tree::Hint>& hints) {
+  for (const tree::Hint& hint : hints) {
+    Shard& s = ShardOf(hint);
+    MutexLock lock(s.mutex);
+    s.cache.Drop(hint);
+  }
+  if (!hints.empty()) full_ = false;  // there is room again
+}
+
 size_t SharedNodes::memory_bytes() {
   size_t n = epochs_.retired_bytes();
   for (auto& s : shards_) {

@@ -125,6 +125,12 @@ bool NodeCache::Insert(const tree::Hint& hint, tree::NodePtr node) {
   return true;
 }
 
+void NodeCache::Drop(const tree::Hint& hint) {
+  if (table_.empty()) return;
+  size_t slot = SlotOf(PlaceOf(hint));
+  if (table_[slot].node != nullptr) Remove(slot);
+}
+
 void NodeCache::Clear() {
   for (Entry& e : table_) {
     if (e.node != nullptr && removed_) removed_(std::move(e.node), e.bytes);

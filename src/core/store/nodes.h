@@ -64,6 +64,7 @@ class NodeCache {
       : bytes_max_(bytes_max), removed_(std::move(removed)) {}
   tree::NodePtr Find(const tree::Hint& hint);
   bool Insert(const tree::Hint& hint, tree::NodePtr node);  // false: there is one already
+  void Drop(const tree::Hint& hint);                        // if it is there
   void Clear();
   // Towards the processor: the places where these are kept; then what is kept there.
   void ExpectPlace(const tree::Hint& hint) const;

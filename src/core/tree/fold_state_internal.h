@@ -84,7 +84,8 @@ struct FoldState {
   // Of a part: its node, and what becomes of it.
   std::optional<FoldPlace> place;
   Part part;
-  Content closing;  // of a frame that ended, on its way to its level
+  EncodedNode leaf_made;  // memory for the next one
+  Content closing;        // of a frame that ended, on its way to its level
 
   Going Run(NodeSource& nodes);
   Going StepOnce();
@@ -123,7 +124,7 @@ struct FoldState {
     ref.hint = sink.Forward(ref.hint);
     return ref;
   }
-  NodeRef Emit(EncodedNode node) {
+  NodeRef Emit(EncodedNode&& node) {
     NodeRef ref = sink.Emit(std::move(node));
     ref.birth = birth;
     return ref;

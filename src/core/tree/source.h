@@ -26,8 +26,9 @@ class NodeSource {
 class NodeSink {
  public:
   virtual ~NodeSink() = default;
-  // Stores the node; returns its reference with address and hint filled in (birth = the fold's).
-  virtual NodeRef Emit(EncodedNode node) = 0;
+  // Stores the node; returns its reference with address and hint filled in (birth = the fold's). The memory
+  // of a node that is not moved from serves for the next one.
+  virtual NodeRef Emit(EncodedNode&& node) = 0;
   // The fold no longer needs what lay there (each replaced node is told exactly once).
   virtual void Dead(const NodeRef& ref) = 0;
   // An untouched child whose place should be left (cleaning): true = the fold shall write it again elsewhere.
