@@ -1,7 +1,7 @@
 // Ours as an embedded engine.
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
-#include <optional>
 
 #include "bench/engine_internal.h"
 #include "bench/failure_internal.h"
@@ -106,18 +106,18 @@ class Ours final : public EmbeddedStore {
     }
     return batch;
   }
+  // As libholdfast does.
   static void Await(const std::function<void(session::WriteDone)>& call) {
-    std::mutex mutex;
-    std::condition_variable wake;
-    std::optional<Status> status;
+    Status status;
+    std::atomic<uint32_t> there{0};
+    runtime::Engine::Waiting waiting;
     call([&](const session::WriteReply& r) {
-      std::lock_guard<std::mutex> lock(mutex);
       status = r.status;
-      wake.notify_one();
+      there.store(1, std::memory_order_release);
+      there.notify_one();
     });
-    std::unique_lock<std::mutex> lock(mutex);
-    wake.wait(lock, [&] { return status.has_value(); });
-    Need(*status, "bench");
+    there.wait(0, std::memory_order_acquire);
+    Need(status, "bench");
   }
 
   const std::unique_ptr<seam::Storage> storage_;

@@ -1,5 +1,6 @@
 #include <sys/random.h>
 
+#include <atomic>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -27,20 +28,19 @@ class GetRandom : public crypto::Random {
   }
 };
 
+// Waited for by one thread, on its stack. No lock: 64 writers that are woken would meet again at theirs.
 struct Answer {
-  sync::Mutex mutex{sync::LockName::kOther};
-  sync::CondVar wake;
-  std::optional<session::WriteReply> reply HF_GUARDED_BY(mutex);
+  session::WriteReply reply;
+  std::atomic<uint32_t> there{0};
 
   void Take(const session::WriteReply& r) {
-    sync::MutexLock lock(mutex);
     reply = r;
-    wake.NotifyOne();  // under the lock: the waiter destroys us
+    there.store(1, std::memory_order_release);
+    there.notify_one();  // by the address alone: we may be gone
   }
   session::WriteReply Wait() {
-    sync::MutexLock lock(mutex);
-    while (!reply) wake.Wait(mutex);
-    return *reply;
+    there.wait(0, std::memory_order_acquire);
+    return reply;
   }
 };
 
@@ -74,6 +74,7 @@ embedded::Result<embedded::Commit> State::Await(const SessionCall& call) {
   return With([&](runtime::Engine& running) -> Answered {
     ExpireNowAndThen(running);
     Answer answer;
+    runtime::Engine::Waiting waiting;
     call(running, [&answer](const session::WriteReply& r) { answer.Take(r); });
     session::WriteReply reply = answer.Wait();
     if (reply.status) return embedded::Commit{reply.index.value};

@@ -16,6 +16,8 @@ constexpr std::string_view kMagic = "HFFRAME1";
 constexpr uint16_t kVersion = 1;
 constexpr size_t kCrcAt = 8, kBoundAt = 12, kSealHeaderAt = 32, kSealHeaderEnd = 112;
 constexpr size_t kOutsideTextBytes = kFrameHeaderBytes + crypto::kTagBytes;
+// A small frame shows little of its size; of a large one each padded sector is hashed, encrypted and written.
+constexpr uint64_t kFineClassesFrom = 16;
 constexpr size_t kFrameDigits = 20;  // of a name: every u64
 static_assert(kSealHeaderEnd - kSealHeaderAt == seal::kHeaderBytes);
 static_assert(kFrameTextBytesMax == limits::kFrameBytesMax - kOutsideTextBytes);
@@ -89,9 +91,13 @@ std::optional<FrameNumber> FrameOfName(const MemberId& member, std::string_view 
 uint64_t SizeClass(uint64_t sectors) {
   uint64_t power = 1;
   while (power < sectors) power *= 2;
-  // 3 x 2^(k-1) lies between 2^k and 2^(k+1): padding is at most a half, a third on average less.
-  uint64_t between = power / 4 * 3;
-  uint64_t wanted = power >= 4 && between >= sectors ? between : power;
+  uint64_t wanted = power;
+  if (power > kFineClassesFrom) {
+    uint64_t step = power / 16;  // eight classes between two powers: padding is at most an eighth
+    wanted = (sectors + step - 1) / step * step;
+  } else if (power >= 4 && power / 4 * 3 >= sectors) {
+    wanted = power / 4 * 3;  // at most a half
+  }
   return std::min<uint64_t>(wanted, limits::kFrameBytesMax / limits::kSectorBytes);
 }
 

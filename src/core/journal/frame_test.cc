@@ -65,9 +65,14 @@ TEST(RuleB1, SizeClassesAreThoseOfTheFormatAndEndWithTheLargestFrame) {
   std::vector<uint64_t> classes;
   for (uint64_t s = 1; s <= 64; ++s)
     if (SizeClass(s) == s) classes.push_back(s);
-  EXPECT_EQ(classes, (std::vector<uint64_t>{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}));
+  EXPECT_EQ(classes, (std::vector<uint64_t>{1,  2,  3,  4,  6,  8,  12, 16, 18, 20, 22, 24,
+                                            26, 28, 30, 32, 36, 40, 44, 48, 52, 56, 60, 64}));
+  // All that stores were written with before there were finer ones.
+  for (uint64_t s = 1; s <= 65'536; s *= 2)
+    EXPECT_TRUE(SizeClass(s) == s && SizeClass(3 * s) == std::min<uint64_t>(3 * s, 81'920));
+  for (uint64_t s = 17; s <= 81'920; ++s) ASSERT_LE(SizeClass(s), s + s / 8);
   for (uint64_t s = 1; s <= limits::kFrameBytesMax / limits::kSectorBytes; ++s) ASSERT_GE(SizeClass(s), s);
-  EXPECT_EQ(SizeClass(65'537), limits::kFrameBytesMax / limits::kSectorBytes);
+  EXPECT_EQ(SizeClass(73'729), limits::kFrameBytesMax / limits::kSectorBytes);
 }
 
 TEST(RuleB1, TheLargestFrameThatMayBeSealedOpens) {

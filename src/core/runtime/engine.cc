@@ -5,7 +5,6 @@
 #include <chrono>
 #include <utility>
 
-#include "core/session/answers.h"
 #include "seam/metrics.h"
 
 namespace holdfast::runtime {
@@ -18,18 +17,6 @@ using sync::ReaderLock;
 using sync::WriterLock;
 
 constexpr auto kSaveRetry = std::chrono::seconds(1);  // rule I1: a full provider is asked again each second
-constexpr uint64_t kOrderSleepUsMax = 60'000'000;
-
-uint64_t NowUs() {
-  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
-                                   std::chrono::steady_clock::now().time_since_epoch())
-                                   .count());
-}
-
-// Of a thread that is between BeginWrites and EndWrites: the ordering thread is told at the end. (A thread
-// serves one engine at a time.)
-thread_local int gathering = 0;
-thread_local bool wake_owed = false;
 
 session::WriteReply Refused(Code code) { return {code, {}, {}, kernel::Wait::kNone, 0}; }
 
@@ -118,7 +105,7 @@ void Engine::BeginStop() {
   stopping_ = true;
   watches_.Stop();
   transient_watches_.Stop();
-  Post(kernel::Stop{});
+  Post(kernel::Stop{}, Caller::kClient);
 }
 
 Status Engine::Stop() {
@@ -142,6 +129,11 @@ Status Engine::Stop() {
   }
   for (std::thread& t : threads_) t.join();
   threads_.clear();
+  {
+    MutexLock lock(order_mutex_);  // a caller may be at it still
+    while (ordering_now_ || answering_now_) stopped_wake_.Wait(order_mutex_);
+  }
+  AnswerAll(Caller::kOwn);
   std::unordered_map<kernel::Ticket, session::WriteDone> unanswered;
   {
     MutexLock lock(tickets_mutex_);
@@ -171,122 +163,6 @@ void Engine::Fatal(Code code) {
   save_wake_.NotifyAll();
 }
 
-// -- ordering
-
-void Engine::Post(kernel::Event event) {
-  bool first = false;
-  {
-    MutexLock lock(order_mutex_);
-    first = events_.empty();
-    events_.push_back(std::move(event));
-  }
-  if (!first) return;  // it takes all there are
-  if (gathering > 0) {
-    wake_owed = true;
-  } else {
-    order_wake_.NotifyOne();
-  }
-}
-
-void Engine::BeginWrites() { ++gathering; }
-
-void Engine::EndWrites() {
-  if (--gathering == 0 && std::exchange(wake_owed, false)) order_wake_.NotifyOne();
-}
-
-void Engine::Order() {
-  sync::Activity activity(sync::ActivityKind::kOrder);
-  sync::Playing role(ordering_);
-  std::vector<kernel::Effect> effects;
-  std::deque<kernel::Event> batch;
-  while (TakeEvents(batch)) {
-    sync::Busy busy(Metric::kOrderBusy);
-    uint64_t now = NowUs();
-    effects.clear();
-    if (batch.empty()) batch.push_back(kernel::Tick{});
-    for (kernel::Event& e : batch) kernel_->Step(now, std::move(e), effects);
-    Metrics().Add(Metric::kOrderSteps, batch.size());
-    batch.clear();
-    Dispatch(effects);
-  }
-}
-
-// Nothing in it: the kernel's own time has come. False: the end.
-bool Engine::TakeEvents(std::deque<kernel::Event>& batch) {
-  MutexLock lock(order_mutex_);
-  metrics_ = kernel_->metrics();
-  full_ = kernel_->full();
-  committed_ = kernel_->committed();
-  while (events_.empty() && !order_ends_) {
-    uint64_t deadline = kernel_->NextDeadlineUs(), now = NowUs();
-    if (deadline <= now) break;
-    if (deadline == UINT64_MAX) {
-      order_wake_.Wait(order_mutex_);
-    } else {
-      order_wake_.WaitFor(order_mutex_,
-                          std::chrono::microseconds(std::min(deadline - now, kOrderSleepUsMax)));
-    }
-  }
-  if (order_ends_ && events_.empty()) return false;
-  batch.swap(events_);
-  return true;
-}
-
-void Engine::Dispatch(std::vector<kernel::Effect>& effects) {
-  session::AnswerScope together;  // frames and work first, then what the clients hear
-  for (kernel::Effect& effect : effects) {
-    if (auto* write = std::get_if<kernel::WriteFrame>(&effect)) {
-      journal_queue_.Push(std::move(*write));
-    } else if (auto* apply = std::get_if<kernel::Apply>(&effect)) {
-      ToApply work{std::move(*apply), {}, {}};
-      {
-        MutexLock lock(written_mutex_);
-        auto it = written_.find(work.apply.frame.value);
-        HF_CHECK(it != written_.end());
-        work.frame = it->second.frame;
-        work.positions = std::move(it->second.positions);
-        written_.erase(it);
-      }
-      apply_queue_.Push(std::move(work));
-    } else if (auto* reply = std::get_if<kernel::Reply>(&effect)) {
-      Answer(std::move(*reply));
-    } else if (auto* log = std::get_if<kernel::Log>(&effect)) {
-      log_(log->code, log->a, log->b);
-    } else {
-      MutexLock lock(order_mutex_);
-      stopped_ = true;
-      stopped_wake_.NotifyAll();
-    }
-  }
-}
-
-kernel::Ticket Engine::Remember(session::WriteDone done) {
-  MutexLock lock(tickets_mutex_);
-  kernel::Ticket ticket = next_ticket_++;
-  tickets_.emplace(ticket, std::move(done));
-  return ticket;
-}
-
-void Engine::Answer(kernel::Reply reply) {
-  session::WriteDone done;
-  {
-    MutexLock lock(tickets_mutex_);
-    auto it = tickets_.find(reply.ticket);
-    if (it == tickets_.end()) return;
-    done = std::move(it->second);
-    tickets_.erase(it);
-  }
-  if (!reply.status && reply.status.code() == Code::kOverloaded) Metrics().Add(Metric::kRefusedCommands);
-  done({reply.status, reply.term, reply.index, reply.reached, reply.detail});
-}
-
-void Engine::Submit(journal::EntryKind kind, Bytes payload, kernel::Wait wait, session::WriteDone done) {
-  if (uint16_t f = fatal_; f != 0) return done(Refused(static_cast<Code>(f)));
-  if (stopping_) return done(Refused(Code::kStopping));
-  kernel::Ticket ticket = Remember(std::move(done));
-  Post(kernel::Submit{ticket, kind, std::move(payload), wait});
-}
-
 // -- journal
 
 void Engine::WriteJournal() {
@@ -294,7 +170,7 @@ void Engine::WriteJournal() {
   sync::Playing role(journaling_);
   while (auto work = journal_queue_.Pop()) {
     if (auto* write = std::get_if<kernel::WriteFrame>(&*work)) {
-      WriteFrame(*write);
+      WriteFrame(*write, Caller::kJournal);
     } else {
       auto& cut = std::get<CutJournal>(*work);
       cut.done(writer_->CutBelow(cut.below));
@@ -302,15 +178,16 @@ void Engine::WriteJournal() {
   }
 }
 
-void Engine::WriteFrame(const kernel::WriteFrame& write) {
+void Engine::WriteFrame(const kernel::WriteFrame& write, Caller caller) {
   // After a frame that found no space, those behind it wait for it: the kernel gives all of them again, in
   // order.
-  if (write.number != last_frame_.number.next()) return Post(kernel::FrameFailed{write.number, Code::kFull});
+  if (write.number != last_frame_.number.next())
+    return Post(kernel::FrameFailed{write.number, Code::kFull}, caller);
   Written written;
   Status done = SealAndWrite(write, written);
   if (!done) {
     if (done.code() != Code::kFull) Fatal(done.code());
-    return Post(kernel::FrameFailed{write.number, done.code()});
+    return Post(kernel::FrameFailed{write.number, done.code()}, caller);
   }
   Metrics().Add(Metric::kWaves);
   last_frame_ = written.frame;
@@ -319,7 +196,7 @@ void Engine::WriteFrame(const kernel::WriteFrame& write) {
     MutexLock lock(written_mutex_);
     written_.emplace(write.number.value, std::move(written));
   }
-  Post(kernel::FrameStable{write.number});
+  Post(kernel::FrameStable{write.number}, caller);
 }
 
 Result<journal::SealedFrame> Engine::Seal(const kernel::WriteFrame& write, Written& written) {
@@ -368,7 +245,7 @@ Status Engine::SealAndWrite(const kernel::WriteFrame& write, Written& written) {
 void Engine::ApplyLog() {
   sync::Activity activity(sync::ActivityKind::kApply);
   sync::Playing role(applying_);
-  while (auto work = apply_queue_.Pop()) ApplyEntries(std::move(*work));
+  while (auto work = apply_queue_.Pop()) ApplyEntries(std::move(*work), Caller::kOwn);
 }
 
 // The save before a save point must be done (D1: in order, never merged).
@@ -426,7 +303,7 @@ Status Engine::ApplyOne(const std::shared_ptr<const std::vector<journal::Entry>>
   return Ok();
 }
 
-void Engine::ApplyEntries(ToApply work) {
+void Engine::ApplyEntries(ToApply work, Caller caller) {
   kernel::Applied applied;
   {
     sync::Busy busy(Metric::kApplyBusy);
@@ -448,7 +325,7 @@ void Engine::ApplyEntries(ToApply work) {
     applied.dirty_bytes = state_->dirty_bytes();
     applied.save_at = state_->dirty_bytes_worth_saving();
   }
-  Post(std::move(applied));
+  Post(std::move(applied), caller);
 }
 
 // -- saver
@@ -486,13 +363,14 @@ Status Engine::SaveOnce(const store::SavePoint& point, journal::FramePosition fr
   KeptNodes nodes(nodes_);
   bool clean = clean_.exchange(false);
   auto saved = store::RunSave({storage_, secrets_, random_, nodes, save_workers_, point, frame, deleted_,
-                               leftovers_, placement_, clean});
+                               leftovers_, segment_memory_, placement_, clean});
   if (!saved) {
     if (clean) clean_ = true;
     nodes_.Clear();  // the next attempt uses the same places again
     return saved.error();
   }
   version = std::move(saved).value();
+  dead_ = nodes.TakeDead();
   return Ok();
 }
 
@@ -546,7 +424,7 @@ void Engine::RunSave(const store::SavePoint& point, journal::FramePosition frame
     return SaveDone(point, version);
   }
   if (done.code() != Code::kFull) Fatal(done.code());
-  Post(kernel::SaveFinished{point.position.index, done});
+  Post(kernel::SaveFinished{point.position.index, done}, Caller::kOwn);
 }
 
 void Engine::SaveDone(const store::SavePoint& point, const store::VersionPtr& version) {
@@ -569,7 +447,10 @@ void Engine::SaveDone(const store::SavePoint& point, const store::VersionPtr& ve
     save_wake_.NotifyAll();
   }
   BoundPins();
-  Post(kernel::SaveFinished{index, Ok()});
+  Post(kernel::SaveFinished{index, Ok()}, Caller::kOwn);
+  before.reset();
+  if (PinnedVersions(version).empty()) nodes_.Drop(dead_);
+  dead_.clear();
 }
 
 }  // namespace holdfast::runtime

@@ -1,16 +1,21 @@
-// The running store: kernel, journal, applier and saver, each on a thread of its own, behind what sessions
-// ask for.
+// The running store: kernel, journal, applier and saver behind what sessions ask for.
 //
 //   session ──Submit──> ordering ──WriteFrame──> journal: seal, append ──FrameStable──> ordering
 //                       (Kernel::Step) ──Apply──> applier: Prepare, Commit ──Applied──> ordering
 //                          │                         │
 //   session <──Reply───────┘                         └─save point─> saver: fold, slot, anchor, deletes
 //
+// Each of them is one at a time, but not a thread: waking one costs a fifth of what a small commit takes.
+// Whoever brings an event orders when nobody does. The journal and the applier have a thread each, and yet a
+// caller that waits (Waiting) writes a frame and applies it itself when they are idle; so does the journal's
+// thread with a small frame that it wrote. What is due by time, and answers that a client's thread must not
+// give since it may hold locks of its own, are left to one more thread.
+//
 // Locks: state_lock_ (shared: readers of overlays; exclusive: Commit, SaveDone; memory only), queue locks,
 // save_mutex_ (one save or one verify at a time), write_mutex_ (around the writing of a frame). Only the last
 // two are held while storage is waited for.
 // Memory: cache as configured (C), overlays max(64 MiB, min(C / 2, limits::kOverlayBytesMax)), watch history
-// C / 8 within 8 and 64 MiB, a segment of 16 MiB for each worker of a save, pending commands
+// C / 8 within 8 and 64 MiB, 17 MiB for each worker of a save, kept for the next, pending commands
 // kPendingBytesMax, changes kept for snapshots alone kPinnedOverlayBytesMax.
 #ifndef HOLDFAST_CORE_RUNTIME_ENGINE_H_
 #define HOLDFAST_CORE_RUNTIME_ENGINE_H_
@@ -43,6 +48,16 @@ struct EngineOptions {
 class Engine : public session::Backend {
  public:
   using LogSink = std::function<void(Code, uint64_t, uint64_t)>;  // (code, numbers), never user data
+
+  // While it lives, its thread waits for the answer to each of its writes and holds no lock that an answer to
+  // anybody may want: the writes need not change threads. They then take storage's time on this one.
+  class Waiting {
+   public:
+    Waiting();
+    ~Waiting();
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+  };
 
   // `anchor` may be null. All references outlive it.
   Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<store::OpenedStore> opened,
@@ -133,24 +148,38 @@ class Engine : public session::Backend {
   static void KeepHeap();
   void GiveBackHeap() const;
 
-  // ordering
+  // Whose thread it is: what else may be done on it.
+  enum class Caller : uint8_t { kClient, kWaiting, kJournal, kOwn };
+  // What a thread took over while it ordered, to be done when it no longer does.
+  struct TakenOver {
+    std::optional<kernel::WriteFrame> write;
+    std::optional<ToApply> apply;
+  };
+
+  // ordering: engine_order.cc
   void Order();
+  static Caller CallerOfClient();
+  void Post(kernel::Event event, Caller caller);
+  void OrderAll(Caller caller, bool tick);
   bool TakeEvents(std::deque<kernel::Event>& batch) HF_REQUIRES(ordering_);
-  void Post(kernel::Event event);
+  void DoTakenOver(TakenOver& mine, Caller caller);
   Status CheckTypesOf(const kernel::Batch& batch);  // kKeyType, kValueType
   void Submit(journal::EntryKind kind, Bytes payload, kernel::Wait wait, session::WriteDone done);
   kernel::Ticket Remember(session::WriteDone done);
-  void Dispatch(std::vector<kernel::Effect>& effects);
+  void Dispatch(std::vector<kernel::Effect>& effects, Caller caller, TakenOver& mine);
+  ToApply WorkOf(kernel::Apply apply);
+  bool ApplyHere(const kernel::Apply& apply, Caller caller);
+  void AnswerAll(Caller caller);
   void Answer(kernel::Reply reply);
   // journal
   void WriteJournal();
-  void WriteFrame(const kernel::WriteFrame& write) HF_REQUIRES(journaling_);
+  void WriteFrame(const kernel::WriteFrame& write, Caller caller) HF_REQUIRES(journaling_);
   Status SealAndWrite(const kernel::WriteFrame& write, Written& written) HF_REQUIRES(journaling_);
   Result<journal::SealedFrame> Seal(const kernel::WriteFrame& write, Written& written)
       HF_REQUIRES(journaling_);
   // applier
   void ApplyLog();
-  void ApplyEntries(ToApply work) HF_REQUIRES(applying_);
+  void ApplyEntries(ToApply work, Caller caller) HF_REQUIRES(applying_);
   Status ApplyOne(const std::shared_ptr<const std::vector<journal::Entry>>& entries, size_t i,
                   const journal::LogPosition& at, const journal::FramePosition& frame, sync::Busy& busy,
                   store::Outcome& outcome) HF_REQUIRES(applying_);
@@ -164,7 +193,7 @@ class Engine : public session::Backend {
       HF_REQUIRES(save_mutex_);
   Status AfterSave(const store::SavePoint& point, const store::VersionPtr& version) HF_REQUIRES(save_mutex_);
   Status CutJournalBelow(FrameNumber below);
-  void SaveDone(const store::SavePoint& point, const store::VersionPtr& version);
+  void SaveDone(const store::SavePoint& point, const store::VersionPtr& version) HF_REQUIRES(save_mutex_);
   std::vector<store::VersionPtr> PinnedVersions(const store::VersionPtr& newest);
 
   store::View CurrentView();
@@ -214,17 +243,21 @@ class Engine : public session::Backend {
   const std::string freshness_;
   const size_t pending_commands_max_;
 
-  const sync::Role ordering_{}, journaling_{}, applying_{};  // of one thread each
+  const sync::Role ordering_{}, journaling_{}, applying_{};  // of one thread at a time each
 
   sync::Mutex order_mutex_{sync::LockName::kOrder};
   sync::CondVar order_wake_, stopped_wake_;
   std::deque<kernel::Event> events_ HF_GUARDED_BY(order_mutex_);
+  bool ordering_now_ HF_GUARDED_BY(order_mutex_) = false;
+  std::deque<kernel::Reply> answers_ HF_GUARDED_BY(order_mutex_);  // in the order of the log
+  bool answering_now_ HF_GUARDED_BY(order_mutex_) = false;
+  uint64_t order_due_us_ HF_GUARDED_BY(order_mutex_) = 0;  // what the kernel said when it was last left
+  uint64_t order_sleeps_until_us_ HF_GUARDED_BY(order_mutex_) = 0;  // the thread of that
   std::unique_ptr<kernel::Kernel> kernel_ HF_PT_GUARDED_BY(ordering_);
   kernel::Metrics metrics_ HF_GUARDED_BY(order_mutex_);  // the kernel's, for others; so are these two
   bool full_ HF_GUARDED_BY(order_mutex_) = false;
   LogIndex committed_ HF_GUARDED_BY(order_mutex_);
   bool stopped_ HF_GUARDED_BY(order_mutex_) = false;
-  // Not with stopped_: until nobody calls any more, each is answered.
   bool order_ends_ HF_GUARDED_BY(order_mutex_) = false;
 
   sync::Mutex tickets_mutex_{sync::LockName::kOrder};
@@ -262,6 +295,8 @@ class Engine : public session::Backend {
   const Key& anchor_key_;                                  // likewise
   std::set<uint32_t> deleted_ HF_GUARDED_BY(save_mutex_);  // segments whose delete is confirmed
   std::vector<std::string> leftovers_ HF_GUARDED_BY(save_mutex_);  // of a save that failed
+  std::vector<Bytes> segment_memory_ HF_GUARDED_BY(save_mutex_);   // of segments that were written
+  std::vector<tree::Hint> dead_ HF_GUARDED_BY(save_mutex_);        // nodes that the last save did away with
   const store::Placement placement_;
   SaveWorkers save_workers_ HF_GUARDED_BY(save_mutex_);
 

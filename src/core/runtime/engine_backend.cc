@@ -141,7 +141,7 @@ Status Engine::CheckTypesOf(const kernel::Batch& batch) {
 void Engine::Sync(session::WriteDone done) {
   if (uint16_t f = fatal_; f != 0) return done(Refused(static_cast<Code>(f)));
   if (stopping_) return done(Refused(Code::kStopping));
-  Post(kernel::Sync{Remember(std::move(done))});
+  Post(kernel::Sync{Remember(std::move(done))}, CallerOfClient());
 }
 
 void Engine::OpenSession(std::string_view client_serial, session::WriteDone done) {
@@ -216,7 +216,7 @@ Status Engine::Diff(std::string_view from, std::string_view to, std::string_view
 void Engine::SaveState(session::WriteDone done) {
   if (uint16_t f = fatal_; f != 0) return done(Refused(static_cast<Code>(f)));
   if (stopping_) return done(Refused(Code::kStopping));
-  Post(kernel::RequestSave{Remember(std::move(done))});
+  Post(kernel::RequestSave{Remember(std::move(done))}, CallerOfClient());
 }
 
 Status Engine::SaveAndWait() {

@@ -87,6 +87,61 @@ TEST(Engine, KeepsWhatItAcknowledgedOverStopAndStart) {
   EXPECT_EQ(rig.Get(t, "absent"), std::nullopt);
 }
 
+// Some write on their own threads, some leave it to the engine's; saves come in between.
+TEST(Engine, AnswersInTheOrderOfTheLogWhoeverWritesAndApplies) {
+  Rig rig;
+  kernel::Options kernel;
+  kernel.dirty_bytes_save = 128u << 10;
+  rig.Open(kernel, 256u << 10);
+  TableId t = rig.Create("t");
+  constexpr int kThreads = 8, kRows = 300;
+  std::atomic<int> wrong{0};
+  std::atomic<uint64_t> answered{0};
+  std::vector<std::thread> threads;
+  for (int n = 0; n < kThreads; ++n) {
+    threads.emplace_back([&, n] {
+      for (int i = 0; i < kRows; ++i) {
+        std::optional<Engine::Waiting> waiting;
+        if (n % 2 == 0) waiting.emplace();
+        std::string key = std::to_string(n) + "/" + std::to_string(i);
+        session::WriteReply r = rig.Wait([&](session::WriteDone done) {
+          rig.engine->Write(rig.PutOf(t, key, std::string(200, 'v')), kernel::Wait::kDurable,
+                            [&wrong, &answered, done = std::move(done)](const session::WriteReply& reply) {
+                              if (answered.exchange(reply.index.value) >= reply.index.value) ++wrong;
+                              done(reply);
+                            });
+        });
+        if (!r.status || !rig.Get(t, key, r.index)) ++wrong;
+      }
+    });
+  }
+  for (auto& th : threads) th.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_TRUE(rig.Stop().has_value());
+}
+
+TEST(Engine, AWriterThatWaitsWritesAndIsAnsweredOnItsOwnThread) {
+  Rig rig;
+  rig.Open();
+  TableId t = rig.Create("t");
+  int here = 0, all = 0;
+  for (; all < 50; ++all) {
+    Engine::Waiting waiting;
+    std::thread::id by;
+    session::WriteReply r = rig.Wait([&](session::WriteDone done) {
+      rig.engine->Write(rig.PutOf(t, std::to_string(all), "v"), kernel::Wait::kDurable,
+                        [&by, done = std::move(done)](const session::WriteReply& reply) {
+                          by = std::this_thread::get_id();
+                          done(reply);
+                        });
+    });
+    ASSERT_TRUE(r.status.has_value());
+    if (by == std::this_thread::get_id()) ++here;
+  }
+  // Now and then a thread of the engine is still at what came before.
+  EXPECT_GT(here, all / 2);
+}
+
 TEST(RuleD4, SaveStateReturnsWhenASavePointAtOrAboveIsInASlot) {
   Rig rig;
   rig.Open();

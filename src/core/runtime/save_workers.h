@@ -14,9 +14,14 @@ class KeptNodes : public store::SaveNodes {
   std::unique_ptr<store::NodeAccess> Of(seam::Storage& storage, const store::VersionPtr& version) override;
   void Keep(const tree::Hint& hint, const tree::EncodedNode& node) override;
   void Forget() override { nodes_.Clear(); }
+  bool WantsDead() const override { return true; }
+  void Dead(std::vector<tree::Hint> hints) override { dead_.insert(dead_.end(), hints.begin(), hints.end()); }
+  // Of all that died: 12 bytes each.
+  std::vector<tree::Hint> TakeDead() { return std::move(dead_); }
 
  private:
   SharedNodes& nodes_;
+  std::vector<tree::Hint> dead_;
 };
 
 // Threads that live as long as one Run.

@@ -50,12 +50,36 @@ void SharedNodes::Removed(tree::NodePtr node, size_t bytes) {
   epochs_.Retire(std::move(node), bytes);
 }
 
+// A place and what is there are two waits for memory, each the same for one child as for all of them. One
+// lock after the other: locks hold back what comes behind them.
+void SharedNodes::ExpectChildren(const Node& parent) {
+  for (bool places : {true, false}) {
+    for (auto& s : shards_) {
+      MutexLock lock(s->mutex);
+      for (size_t i = 0; i < parent.count(); ++i) {
+        tree::Hint hint = parent.child_hint(i);
+        if (&ShardOf(hint) != s.get()) continue;
+        places ? s->cache.ExpectPlace(hint) : s->cache.Expect(hint);
+      }
+    }
+  }
+}
+
 void SharedNodes::Clear() {
   for (auto& s : shards_) {
     MutexLock lock(s->mutex);
     s->cache.Clear();
   }
   full_ = false;
+}
+
+void SharedNodes::Drop(const std::vector<tree::Hint>& hints) {
+  for (const tree::Hint& hint : hints) {
+    Shard& s = ShardOf(hint);
+    MutexLock lock(s.mutex);
+    s.cache.Drop(hint);
+  }
+  if (!hints.empty()) full_ = false;  // there is room again
 }
 
 size_t SharedNodes::memory_bytes() {

@@ -22,6 +22,9 @@ class SharedNodes {
   tree::NodePtr Find(const tree::Hint& hint);
   void Insert(const tree::Hint& hint, tree::NodePtr node);
   void Clear();
+  // What a version that nobody reads any more had there: its memory serves the next one.
+  void Drop(const std::vector<tree::Hint>& hints);
+  void ExpectChildren(const tree::Node& parent);  // as tree::NodeSource's
   store::Openers& openers() { return openers_; }
   // Kept, and waiting for readers to leave.
   size_t memory_bytes();

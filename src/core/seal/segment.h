@@ -6,6 +6,7 @@
 #define HOLDFAST_CORE_SEAL_SEGMENT_H_
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/seal/object.h"
@@ -29,6 +30,7 @@ class SegmentBuilder {
   // Memory to build in, of a segment that was finished and is no longer needed: touching new pages costs more
   // than filling them.
   void Reuse(Bytes memory);
+  Bytes TakeMemory() { return std::exchange(object_, Bytes()); }  // REQUIRES: empty()
   // Hints are padded here until the text is a multiple of 16. Returns where the node will lie.
   // REQUIRES: address == NodeAddress(keys, canonical) under the keys that Finish gets (rule A1 rests on it:
   // h sees the address, not the text); size_bytes() stays within limits::kSegmentBytesMax.

@@ -61,8 +61,10 @@ Result<InitResult> InitStore(seam::Storage& storage, const StoreId& store, ByteV
         state->Commit(prepared, journal::Extend(secrets.keys.chain, state->position(), entry), nullptr);
     if (!done.ok()) return done.code;
     if (state->saving() == nullptr) continue;
+    std::vector<Bytes> memory;
     HF_TRY(version,
-           RunSave({storage, secrets, random, reading, alone, *state->saving(), {}, deleted, leftovers}));
+           RunSave(
+               {storage, secrets, random, reading, alone, *state->saving(), {}, deleted, leftovers, memory}));
     state->SaveDone(version);
   }
   // Save 1 is save 0 once more, not a later point of the log: there is no journal yet that would lead from

@@ -79,9 +79,13 @@ uint64_t PlaceOf(const tree::Hint& h) { return static_cast<uint64_t>(h.segment) 
 
 }  // namespace
 
+size_t NodeCache::FirstSlotOf(uint64_t place) const {
+  return (place * 0x9E3779B97F4A7C15u >> 24) & (table_.size() - 1);  // multiplicative, by its middle bits
+}
+
 size_t NodeCache::SlotOf(uint64_t place) const {
   size_t mask = table_.size() - 1;
-  size_t slot = (place * 0x9E3779B97F4A7C15u >> 24) & mask;  // multiplicative hashing, by its middle bits
+  size_t slot = FirstSlotOf(place);
   while (table_[slot].node != nullptr && table_[slot].place != place) slot = (slot + 1) & mask;
   return slot;
 }
@@ -91,6 +95,21 @@ tree::NodePtr NodeCache::Find(const tree::Hint& hint) {
   Entry& e = table_[SlotOf(PlaceOf(hint))];
   if (e.node != nullptr) e.node->Touch();
   return e.node;
+}
+
+void NodeCache::ExpectPlace(const tree::Hint& hint) const {
+  if (!table_.empty()) __builtin_prefetch(&table_[FirstSlotOf(PlaceOf(hint))]);
+}
+
+void NodeCache::Expect(const tree::Hint& hint) const {
+  if (table_.empty()) return;
+  const Entry& e = table_[SlotOf(PlaceOf(hint))];
+  if (e.node != nullptr) e.node->PrefetchAll();
+}
+
+void NodeCache::ExpectChildren(const tree::Node& parent) const {
+  for (size_t i = 0; i < parent.count(); ++i) ExpectPlace(parent.child_hint(i));
+  for (size_t i = 0; i < parent.count(); ++i) Expect(parent.child_hint(i));
 }
 
 bool NodeCache::Insert(const tree::Hint& hint, tree::NodePtr node) {
@@ -104,6 +123,12 @@ bool NodeCache::Insert(const tree::Hint& hint, tree::NodePtr node) {
   bytes_ += bytes;
   while (memory_bytes() > bytes_max_ && count_ > 1) Evict();
   return true;
+}
+
+void NodeCache::Drop(const tree::Hint& hint) {
+  if (table_.empty()) return;
+  size_t slot = SlotOf(PlaceOf(hint));
+  if (table_[slot].node != nullptr) Remove(slot);
 }
 
 void NodeCache::Clear() {

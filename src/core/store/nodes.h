@@ -64,7 +64,12 @@ class NodeCache {
       : bytes_max_(bytes_max), removed_(std::move(removed)) {}
   tree::NodePtr Find(const tree::Hint& hint);
   bool Insert(const tree::Hint& hint, tree::NodePtr node);  // false: there is one already
+  void Drop(const tree::Hint& hint);                        // if it is there
   void Clear();
+  // Towards the processor: the places where these are kept; then what is kept there.
+  void ExpectPlace(const tree::Hint& hint) const;
+  void Expect(const tree::Hint& hint) const;
+  void ExpectChildren(const tree::Node& parent) const;
   Openers& openers() {
     if (openers_ == nullptr) openers_ = std::make_unique<Openers>();
     return *openers_;
@@ -77,6 +82,7 @@ class NodeCache {
     tree::NodePtr node;
     uint32_t bytes = 0;
   };
+  size_t FirstSlotOf(uint64_t place) const;
   size_t SlotOf(uint64_t place) const;  // where it is, or the free slot where it would be
   void Grow();
   void Remove(size_t slot);
@@ -97,7 +103,8 @@ class NodeAccess : public tree::NodeSource {
 // Over one version and a cache of its own or shared by the caller. Not thread-safe.
 // Whatever the cache's bound, the last nodes fetched are found: an operation that needs a path from root to
 // chunk at once would otherwise chase its own nodes out of a small cache for ever.
-template <typename Cache>  // NodeCache, or what has its Find, Insert and openers and may be shared
+template <typename Cache>  // NodeCache, or what has its Find, Insert, ExpectChildren and openers and may be
+                           // shared
 class CachedNodes : public NodeAccess {
  public:
   CachedNodes(seam::Storage& storage, VersionPtr version, Cache& cache)
@@ -109,6 +116,7 @@ class CachedNodes : public NodeAccess {
     }
     return nullptr;
   }
+  void ExpectChildren(const tree::Node& parent) override { cache_.ExpectChildren(parent); }
   Status Fetch(const tree::NodeRef& ref) override {
     HF_TRY(tree::NodePtr node, LoadNode(storage_, *version_, ref, false, &cache_.openers()));
     cache_.Insert(ref.hint, node);

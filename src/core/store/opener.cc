@@ -297,8 +297,9 @@ Status SaveInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& s,
   FrameNumber before = point.base->manifest.frame.number;
   CacheNodes nodes(cache);
   NoWorkers alone;
+  std::vector<Bytes> memory;
   HF_TRY(VersionPtr version, RunSave({storage, s.secrets, random, nodes, alone, point, frame, s.deleted,
-                                      s.leftovers, s.placement, s.clean}));
+                                      s.leftovers, memory, s.placement, s.clean}));
   s.clean = false;
   // The save is done once its slot is durable; what follows is owed, and the next save or opening makes up
   // for it.

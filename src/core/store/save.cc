@@ -31,14 +31,12 @@ class TableFold {
       nodes_.push_back(input.nodes.Of(input.storage, input.point.base));
       sinks_.push_back(std::make_unique<SegmentSink>(
           input, manifest.save, table, keys,
-          SegmentSink::Numbers{first + static_cast<uint32_t>(w), static_cast<uint32_t>(workers)}));
+          SegmentSink::Numbers{first + static_cast<uint32_t>(w), static_cast<uint32_t>(workers)}, many));
     }
   }
   Status Run() {
     Status done = Fold();
-    for (auto& sink : sinks_) {
-      if (done) done = sink->Finish();
-    }
+    if (done) done = FinishAll();
     for (auto& sink : sinks_) sink->MergeInto(manifest_, deaths_);
     return done;
   }
@@ -50,6 +48,13 @@ class TableFold {
     tree::Fold fold(table_.descriptor, table_.root, input_.point.position.index, *changes, *sinks_[0]);
     if (sinks_.size() > 1) HF_TRY_VOID(FoldParts(fold));
     HF_TRY(table_.root, Drive(*nodes_[0], [&] { return fold.Run(*nodes_[0]); }));
+    return Ok();
+  }
+
+  Status FinishAll() {
+    std::vector<Status> finished(sinks_.size());
+    input_.workers.Run(sinks_.size(), [&](size_t, size_t i) { finished[i] = sinks_[i]->Finish(); });
+    for (Status& s : finished) HF_TRY_VOID(std::move(s));
     return Ok();
   }
 
@@ -158,11 +163,10 @@ Status CleanTable(const SaveInput& input, Manifest& m, const TableId& id, const 
   auto roots = RootsOf(id, m.root);
   if (roots.empty()) return Ok();
   TagLine line = m.root.Line();
-  SegmentSink sink(input, m.save, *roots.front().second, now->keys.at(id), {m.next_segment, 1});
-  Cleaner cleaner(nodes, m.segments, line, victims,
-                  [&](tree::EncodedNode node, LogIndex first, LogIndex last) {
-                    return sink.EmitFor(std::move(node), first, last);
-                  });
+  SegmentSink sink(input, m.save, *roots.front().second, now->keys.at(id), {m.next_segment, 1}, false);
+  Cleaner cleaner(
+      nodes, m.segments, line, victims,
+      [&](tree::EncodedNode node, LogIndex first, LogIndex last) { return sink.EmitFor(node, first, last); });
   Status done;
   for (auto& [seen_by, table] : roots) {
     if (table->root.empty) continue;

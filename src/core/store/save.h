@@ -29,6 +29,10 @@ class SaveNodes {
   // A node that will lie there if the save succeeds. After one that failed, the same place may get another.
   virtual void Keep(const tree::Hint& hint, const tree::EncodedNode& node) { (void)hint, (void)node; }
   virtual void Forget() = 0;  // what it keeps of nodes: the save failed
+  // Where nodes lay that the new version does not need, if anybody wants to know: told once, before the save
+  // is durable, with no blobs among them.
+  virtual bool WantsDead() const { return false; }
+  virtual void Dead(std::vector<tree::Hint> hints) { (void)hints; }
 };
 
 // A cache of the caller's, read by one thread at a time; keeps nothing of what is made.
@@ -54,6 +58,9 @@ struct SaveInput {
   journal::FramePosition frame;         // that holds the save point's entry
   const std::set<uint32_t>& deleted;    // segments whose delete is confirmed
   std::vector<std::string>& leftovers;  // segments of a failed attempt; the next one deletes them first
+  // To build segments in, as large as they were; kept for the next save. Touching new pages costs more than
+  // filling them.
+  std::vector<Bytes>& memory;
   Placement placement = {};
   bool clean = false;  // thoroughly, now and in the saves after, until there is nothing to gain
 };

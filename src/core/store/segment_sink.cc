@@ -13,7 +13,7 @@ bool HoldsBlob(const tree::EncodedNode& node) {
 }  // namespace
 
 SegmentSink::SegmentSink(const SaveInput& input, SaveNumber save, const Table& table,
-                         const seal::DomainKeys& keys, Numbers numbers)
+                         const seal::DomainKeys& keys, Numbers numbers, bool large)
     : input_(input),
       save_(save),
       table_(table),
@@ -21,9 +21,18 @@ SegmentSink::SegmentSink(const SaveInput& input, SaveNumber save, const Table& t
       addresses_(keys),
       builder_(table.id),
       number_(numbers.first),
-      step_(numbers.step) {}
+      step_(numbers.step) {
+  Bytes memory;
+  if (!input.memory.empty()) {
+    memory = std::move(input.memory.back());
+    input.memory.pop_back();
+  }
+  // Not by doubling, each time into new pages.
+  if (large) memory.reserve(input.placement.segment_bytes + limits::kNodeBytesMax);
+  builder_.Reuse(std::move(memory));
+}
 
-tree::NodeRef SegmentSink::EmitFor(tree::EncodedNode node, LogIndex first, LogIndex last) {
+tree::NodeRef SegmentSink::EmitFor(const tree::EncodedNode& node, LogIndex first, LogIndex last) {
   tree::NodeRef ref;
   ref.address = addresses_.Of(node.canonical);
   ref.birth = input_.point.position.index;
@@ -42,7 +51,10 @@ tree::NodeRef SegmentSink::EmitFor(tree::EncodedNode node, LogIndex first, LogIn
 }
 
 // Also of nodes of this fold: their segments are in the manifest when the deaths are taken from it.
-void SegmentSink::Dead(const tree::NodeRef& ref) { dead_.Add(ref); }
+void SegmentSink::Dead(const tree::NodeRef& ref) {
+  dead_.Add(ref);
+  if (input_.nodes.WantsDead()) dead_places_.push_back(ref.hint);
+}
 
 Status SegmentSink::Finish() {
   if (status_ && !builder_.empty()) status_ = Flush();
@@ -81,6 +93,10 @@ void SegmentSink::MergeInto(Manifest& manifest, Deaths& deaths) {
     manifest.segments.emplace(s.number, s);
   }
   deaths.MergeFrom(dead_);
+  if (!dead_places_.empty()) input_.nodes.Dead(std::move(dead_places_));
+  Bytes memory = builder_.empty() ? builder_.TakeMemory() : Bytes();
+  if (memory.capacity() >= input_.placement.segment_bytes && input_.memory.size() < limits::kFoldWorkersMax)
+    input_.memory.push_back(std::move(memory));
   names_.clear();
   segments_.clear();
 }

@@ -13,13 +13,13 @@ class SegmentSink : public tree::NodeSink {
   struct Numbers {
     uint32_t first, step;
   };
-  // All references outlive it. `save`: the one under way.
+  // All references outlive it. `save`: the one under way. `large`: it will probably fill segments.
   SegmentSink(const SaveInput& input, SaveNumber save, const Table& table, const seal::DomainKeys& keys,
-              Numbers numbers);
+              Numbers numbers, bool large);
 
-  tree::NodeRef Emit(tree::EncodedNode node) override { return EmitFor(std::move(node), kNow, kNow); }
+  tree::NodeRef Emit(tree::EncodedNode&& node) override { return EmitFor(node, kNow, kNow); }
   // An old node in a new place: those who see it, see it there.
-  tree::NodeRef EmitFor(tree::EncodedNode node, LogIndex first, LogIndex last);
+  tree::NodeRef EmitFor(const tree::EncodedNode& node, LogIndex first, LogIndex last);
   void Dead(const tree::NodeRef& ref) override;
   // Puts what is left. Whatever failed since the beginning.
   Status Finish();
@@ -44,6 +44,7 @@ class SegmentSink : public tree::NodeSink {
   std::vector<Segment> segments_;
   std::vector<std::string> names_;
   Deaths dead_;
+  std::vector<tree::Hint> dead_places_;
   Status status_;
 };
 

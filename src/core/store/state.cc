@@ -9,6 +9,7 @@ namespace holdfast::store {
 namespace {
 
 constexpr uint64_t kChangedRowsPerLeaf = 4;  // in a fold: what a leaf costs to rewrite is theirs to share
+constexpr size_t kOperationsAhead = 6;       // whose place in the overlay is fetched while this one is made
 constexpr size_t kSessionResultsKept = limits::kStreamOpsOutstandingMax;
 constexpr size_t kRangeDeleteRowsMax = 1'000'000;  // what one command may hold in memory
 
@@ -317,6 +318,10 @@ Outcome State::CommitBatch(const Prepared& p, LogIndex at, std::vector<Change>* 
   size_t range = 0;
   for (size_t i = 0; i < p.batch.operations.size(); ++i) {
     const kernel::OperationView& op = p.batch.operations[i];
+    if (i + kOperationsAhead < p.batch.operations.size()) {
+      const kernel::OperationView& soon = p.batch.operations[i + kOperationsAhead];
+      active_->Expect(soon.table, soon.key);
+    }
     switch (op.kind) {
       case kernel::OperationKind::kPut:
         active_->Put(op.table, op.key, op.value, at.value);

@@ -36,6 +36,10 @@ void Rows::AppendRun(const Node& leaf, size_t from, size_t to, NodeSink& forward
   ByteView run = text.subspan(first, offset_of(to) - first);
   for (size_t i = from; i < to; ++i) {
     uint32_t offset = static_cast<uint32_t>(text_.size() + offset_of(i) - first);
+    if (!leaf.has_blobs()) {
+      at_.push_back({offset, static_cast<uint16_t>(leaf.key(i).size()), false});
+      continue;
+    }
     StoredValue v = leaf.value(i);
     at_.push_back({offset, static_cast<uint16_t>(leaf.key(i).size()), v.is_blob});
     if (v.is_blob) AppendHint(hints_, forward.Forward(v.blob.hint));
@@ -84,10 +88,10 @@ size_t Rows::BytesOf(size_t from, size_t n) const {
   return end - at_[from].offset;
 }
 
-EncodedNode Rows::TakeLeaf(size_t n) {
-  EncodedNode e;
+void Rows::TakeLeaf(size_t n, EncodedNode& e) {
   size_t bytes = BytesOf(0, n), hints = 0;
   for (size_t i = 0; i < n; ++i) hints += at_[i].is_blob ? kHintBytes : 0;
+  e.canonical.clear();
   e.canonical.reserve(kNodeHeadBytes + bytes);
   Writer w(e.canonical);
   w.U8(static_cast<uint8_t>(NodeType::kLeaf))
@@ -97,14 +101,13 @@ EncodedNode Rows::TakeLeaf(size_t n) {
   e.hints.assign(hints_.begin(), hints_.begin() + static_cast<ptrdiff_t>(hints));
   if (n == at_.size()) {
     Clear();
-    return e;
+    return;
   }
   separator = ToText(Between(key(n - 1), key(n)));
   text_.erase(text_.begin(), text_.begin() + static_cast<ptrdiff_t>(bytes));
   hints_.erase(hints_.begin(), hints_.begin() + static_cast<ptrdiff_t>(hints));
   at_.erase(at_.begin(), at_.begin() + static_cast<ptrdiff_t>(n));
   for (At& a : at_) a.offset -= static_cast<uint32_t>(bytes);
-  return e;
 }
 
 void Content::Append(Content& other) {

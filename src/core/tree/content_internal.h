@@ -28,8 +28,8 @@ class Rows {
   void Truncate(size_t n);
   void Clear();
   size_t BytesOf(size_t from, size_t n) const;  // of rows [from, from + n)
-  // A leaf of the first n rows, which are dropped here; the separator moves on.
-  EncodedNode TakeLeaf(size_t n);
+  // Makes `leaf` one of the first n rows, which are dropped here; the separator moves on.
+  void TakeLeaf(size_t n, EncodedNode& leaf);
 
  private:
   struct At {

@@ -60,7 +60,7 @@ Going FoldState::Start() {
     leaf = Leaf{.node = std::move(node), .self = std::move(root), .end = {}};
     phase = Phase::kLeaf;
   } else if (node->type() == NodeType::kInner) {
-    path.push_back(Frame{.node = std::move(node), .self = std::move(root), .end = {}});
+    OpenFrame(std::move(node), std::move(root), {});
     phase = Phase::kInner;
   } else {
     return Code::kMalformed;
@@ -80,7 +80,7 @@ Going FoldState::StartPart() {
   std::optional<ByteView> end;
   if (place->until) end = AsBytes(*place->until);
   if (Status fits = Fits(*node, place->level, self.separator, end); !fits) return fits.error();
-  path.push_back(Frame{.node = std::move(node), .self = std::move(self), .end = end});
+  OpenFrame(std::move(node), std::move(self), end);
   phase = Phase::kInner;
   return true;
 }
@@ -107,6 +107,15 @@ Entry FoldState::EntryOf(const Node& node, size_t i, const std::string& first) c
           .rows = node.rows(i),
           .wraps = 0,
           .untouched = true};
+}
+
+// Where most leaves change, all of them are brought near at once: one by one each is a wait for memory.
+void FoldState::OpenFrame(NodePtr node, Entry self, std::optional<ByteView> end) {
+  if (node->level() == 1) {
+    if (leaves_entered >= leaves_passed) source->ExpectChildren(*node);
+    leaves_entered = leaves_passed = 0;
+  }
+  path.push_back(Frame{.node = std::move(node), .self = std::move(self), .end = end});
 }
 
 Going FoldState::InnerStep() {
@@ -136,6 +145,7 @@ Going FoldState::PassChild(Frame& f, size_t level) {
     return true;
   }
   ++f.next;
+  if (level == 0) ++leaves_passed;
   f.content.entries.push_back(std::move(e));
   return true;
 }
@@ -174,11 +184,12 @@ Going FoldState::EnterChild(Frame& f, size_t level) {
   if (Status fits = Fits(*found, level, e.separator, end); !fits) return fits.error();
   ++f.next;
   if (level == 0) {
+    ++leaves_entered;
     size_t start = BeginContent(level);
     leaf = Leaf{.node = std::move(found), .self = std::move(e), .end = end, .row = 0, .start = start};
     phase = Phase::kLeaf;
   } else {
-    path.push_back(Frame{.node = std::move(found), .self = std::move(e), .end = end});
+    OpenFrame(std::move(found), std::move(e), end);
   }
   return true;
 }

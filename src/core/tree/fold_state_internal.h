@@ -77,12 +77,15 @@ struct FoldState {
   Root result;
   std::optional<Error> failure;
   bool change_taken = false;  // from the source, once at least
+  // Leaves, since the last inner node above them: how many there were changes for.
+  size_t leaves_entered = 0, leaves_passed = 0;
   // Of a whole fold: what was folded before, by the place of its node.
   std::map<Hint, Part> parts;
   // Of a part: its node, and what becomes of it.
   std::optional<FoldPlace> place;
   Part part;
-  Content closing;  // of a frame that ended, on its way to its level
+  EncodedNode leaf_made;  // memory for the next one
+  Content closing;        // of a frame that ended, on its way to its level
 
   Going Run(NodeSource& nodes);
   Going StepOnce();
@@ -90,6 +93,7 @@ struct FoldState {
   Going StartPart();
   Going RunTask();
   Going InnerStep();
+  void OpenFrame(NodePtr node, Entry self, std::optional<ByteView> end);
   Going EnterChild(Frame& f, size_t level);
   Going PassChild(Frame& f, size_t level);
   Going EnterPart(Frame& f, size_t level, Part& done);
@@ -120,7 +124,7 @@ struct FoldState {
     ref.hint = sink.Forward(ref.hint);
     return ref;
   }
-  NodeRef Emit(EncodedNode node) {
+  NodeRef Emit(EncodedNode&& node) {
     NodeRef ref = sink.Emit(std::move(node));
     ref.birth = birth;
     return ref;

@@ -117,7 +117,8 @@ Going FoldState::CutOne(size_t level, Content& c, size_t n) {
   if (level == 0) {
     up.separator = c.rows.separator;
     up.rows = n;
-    up.ref = Emit(c.rows.TakeLeaf(n));
+    c.rows.TakeLeaf(n, leaf_made);
+    up.ref = Emit(std::move(leaf_made));
     PushUp(1, std::move(up));
     return true;
   }

@@ -50,7 +50,7 @@ class MemoryNodes : public NodeSource, public NodeSink {
     return true;
   }
 
-  NodeRef Emit(EncodedNode node) override {
+  NodeRef Emit(EncodedNode&& node) override {
     ++emitted;
     NodeRef ref;
     ref.address = FakeAddress(node.canonical);

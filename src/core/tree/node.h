@@ -69,6 +69,7 @@ class Node {
   StoredValue value(size_t i) const;         // leaf, of either layout
   // The same where it lies in the leaf; nothing: it is a blob.
   std::optional<ByteView> inline_value(size_t i) const;
+  bool has_blobs() const { return p_.references != 0; }  // leaf: some value is one
   NodeRef child(size_t i) const;    // inner, chunk list (birth 0 there: its chunks were born with it)
   Hint child_hint(size_t i) const;  // REQUIRES: an inner node of the B-tree
   uint64_t rows(size_t i) const;    // inner: rows below child i
@@ -110,7 +111,6 @@ class Node {
     const char* at = reinterpret_cast<const char*>(this);
     for (size_t line = 0; line < 5; ++line) __builtin_prefetch(at + 64 * line);
   }
-
   // All of a leaf of usual size.
   void PrefetchAll() const {
     const char* at = reinterpret_cast<const char*>(this);

@@ -215,6 +215,12 @@ void Overlay::Write(const TableId& id, ByteView key, ByteView value, bool erased
   row->newest = version;
 }
 
+void Overlay::Expect(const TableId& id, ByteView key) const {
+  if (last_id_ == nullptr || *last_id_ != id || last_table_->levels == 0) return;
+  const char* leaf = reinterpret_cast<const char*>(LeafFor(*last_table_, key, nullptr, nullptr));
+  for (size_t line = 0; line < sizeof(Leaf); line += 64) __builtin_prefetch(leaf + line, 1);
+}
+
 void Overlay::Put(const TableId& table, ByteView key, ByteView value, uint64_t sequence) {
   Write(table, key, value, false, sequence);
 }

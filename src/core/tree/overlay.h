@@ -42,6 +42,10 @@ class Overlay {
   void Put(const TableId& table, ByteView key, ByteView value, uint64_t sequence);
   void Erase(const TableId& table, ByteView key, uint64_t sequence);
 
+  // A Put of this key comes soon: what it will look at begins to come into the processor's cache. For whoever
+  // writes many keys in a row, a few ahead.
+  void Expect(const TableId& table, ByteView key) const;
+
   // The newest change of the key at or below the sequence. Nothing: this overlay does not know the key then.
   std::optional<Hit> Get(const TableId& table, ByteView key, uint64_t at_sequence) const;
 

@@ -155,7 +155,7 @@ TEST(Walk, PrunesAndSkips) {
 TEST(Walk, OfATreeWithACycleEnds) {
   MemoryNodes nodes;
   EncodedNode leaf = EncodeLeaf({{AsBytes("a"), {}}});
-  Root root{false, nodes.Emit(leaf), 1};
+  Root root{false, nodes.Emit(EncodedNode(leaf)), 1};
   // The node names itself as its child: its level does not fit the second time.
   nodes.Forge(root.ref.hint.segment, root.ref.address, EncodeInner(31, {{{}, root.ref, 1}}));
   Walk walk(root);

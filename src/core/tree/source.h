@@ -17,14 +17,18 @@ class NodeSource {
   virtual NodePtr Find(const NodeRef& ref) = 0;
   // The same of a child of an inner node of the B-tree that was found here: maybe by a shorter way.
   virtual NodePtr FindChild(const Node& parent, size_t i) { return Find(parent.child(i)); }
+  // Most of the children of this inner node are asked for soon, in order: may bring those that are in memory
+  // nearer to the processor.
+  virtual void ExpectChildren(const Node& parent) { (void)parent; }
 };
 
 // Takes the nodes of one table as a fold makes them, children before parents.
 class NodeSink {
  public:
   virtual ~NodeSink() = default;
-  // Stores the node; returns its reference with address and hint filled in (birth = the fold's).
-  virtual NodeRef Emit(EncodedNode node) = 0;
+  // Stores the node; returns its reference with address and hint filled in (birth = the fold's). The memory
+  // of a node that is not moved from serves for the next one.
+  virtual NodeRef Emit(EncodedNode&& node) = 0;
   // The fold no longer needs what lay there (each replaced node is told exactly once).
   virtual void Dead(const NodeRef& ref) = 0;
   // An untouched child whose place should be left (cleaning): true = the fold shall write it again elsewhere.

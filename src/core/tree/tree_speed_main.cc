@@ -21,7 +21,7 @@ class Nodes : public NodeSource, public NodeSink {
  public:
   explicit Nodes(bool hash) : hash_(hash), mac_(Bytes(32, 7)) {}
   NodePtr Find(const NodeRef& ref) override { return nodes_[ref.hint.segment]; }
-  NodeRef Emit(EncodedNode node) override {
+  NodeRef Emit(EncodedNode&& node) override {
     NodeRef ref;
     ref.address[0] = 1;
     if (hash_) {
