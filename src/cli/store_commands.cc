@@ -29,22 +29,23 @@ struct PassphraseArguments {
 
 // A store that is served, or one that nobody serves: whichever it is, asked the same.
 struct Place {
-  std::string url, config, anchor;
+  std::string url, config, anchor;  // the URL as it is shown
   std::unique_ptr<seam::Storage> storage;  // none: the server is asked
 };
 
 Place FindPlace(const PassphraseArguments& a, host::OpenMode mode) {
   Place p;
-  p.url = a.store;
+  StoreUrls urls;
+  if (!a.store.empty()) urls = {AbsoluteUrl(a.store)};
   p.config = a.config;
   if (!a.config.empty()) {
     host::ServerConfig config = ReadServerYaml(a.config);
-    p.url = config.store_url;
+    urls = UrlsOf(config);
     p.anchor = config.anchor_file;
   }
-  if (p.url.empty()) FailWith(Code::kUsage, "usage: passphrase needs --store or -c");
-  p.url = AbsoluteUrl(p.url);
-  p.storage = OpenStoreUnlessInUse(p.url, mode);
+  if (urls.empty()) FailWith(Code::kUsage, "usage: passphrase needs --store or -c");
+  p.url = ShowUrls(urls);
+  p.storage = OpenStoresUnlessInUse(urls, mode);
   if (!p.storage && a.config.empty()) FailInUse(p.url);
   if (p.storage) (void)Take(store::PeekStore(*p.storage), p.url);
   return p;
@@ -153,6 +154,7 @@ void AddStore(CLI::App& app, Chosen& chosen) {
   AddTag(app, chosen);
   AddDiff(app, chosen);
   AddGc(app, chosen, nullptr);
+  AddProvider(app, chosen);
 }
 
 }  // namespace holdfast::cli

@@ -117,6 +117,7 @@ enum class Code : uint16_t {
   kIndexRowSize = 536,
   kIndexBuildSize = 537,
   kIndexPointer = 538,
+  kNoQuorum = 539,  // the store lies on several providers, and fewer answer
   kNoPassphrase = 603,
 };
 

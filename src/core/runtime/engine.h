@@ -116,6 +116,7 @@ class Engine : public session::Backend {
   Status Diff(std::string_view from, std::string_view to, std::string_view table,
               const store::DiffSink& sink) override;
   void SaveState(session::WriteDone done) override;
+  Result<Providers> GetProviders(bool repair) override;
   session::StoreStatus Status_() override;
   void SampleMetrics() override;
   Status Verify(const session::VerifyQuestion& question,
@@ -174,6 +175,8 @@ class Engine : public session::Backend {
   // journal
   void WriteJournal();
   void WriteFrame(const kernel::WriteFrame& write, Caller caller) HF_REQUIRES(journaling_);
+  void FrameIsStable(Written written, Caller caller);
+  void WaitForFrames();
   Status SealAndWrite(const kernel::WriteFrame& write, Written& written) HF_REQUIRES(journaling_);
   Result<journal::SealedFrame> Seal(const kernel::WriteFrame& write, Written& written)
       HF_REQUIRES(journaling_);
@@ -195,6 +198,11 @@ class Engine : public session::Backend {
   Status CutJournalBelow(FrameNumber below);
   void SaveDone(const store::SavePoint& point, const store::VersionPtr& version) HF_REQUIRES(save_mutex_);
   std::vector<store::VersionPtr> PinnedVersions(const store::VersionPtr& newest);
+
+  // several providers
+  void SampleProviders();
+  bool ScrubWaits(std::chrono::nanoseconds time);
+  void ScrubProviders();
 
   store::View CurrentView();
   void Fatal(Code code);
@@ -308,6 +316,12 @@ class Engine : public session::Backend {
   std::atomic<uint16_t> fatal_{0};
   std::atomic<bool> stopping_{false};
   WorkQueue<std::variant<kernel::WriteFrame, CutJournal>> journal_queue_;
+  // Several providers: frames that are on their way to them.
+  struct OnItsWay {
+    Written written;
+    uint64_t sequence;
+  };
+  WorkQueue<OnItsWay> stable_queue_;
   WorkQueue<ToApply> apply_queue_;
   WorkQueue<std::pair<const store::SavePoint*, journal::FramePosition>> save_queue_;
   std::vector<std::thread> threads_;
