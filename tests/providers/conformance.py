@@ -28,6 +28,8 @@ MOST = ("--gtest_filter=-*APageIsNeverLonger*/NoFault:*APageIsNeverLonger*/Buffe
 
 ROUGH = "--gtest_filter=*/Plain:RemoteOpening.*:-*AReaderNeverSees*:*APageIsNeverLonger*"
 
+SLOW = ROUGH + ":*ManyUnsynced*"
+
 
 class TestCase(unittest.TestCase):
     def setUp(self):

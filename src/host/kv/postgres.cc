@@ -113,7 +113,8 @@ Result<Connection> PostgresEngine::Connect() const {
   values.push_back(nullptr);
   Connection connection(PQconnectdbParams(names.data(), values.data(), 0));
   if (!connection) return Code::kUnreachable;
-  PQsetNoticeProcessor(connection.get(), [](void*, const char*) {}, nullptr);  // it would go to stderr
+  PQsetNoticeProcessor(
+      connection.get(), [](void*, const char*) {}, nullptr);  // it would go to stderr
   if (PQstatus(connection.get()) == CONNECTION_OK) return connection;
   // Before there is a session libpq keeps no state, only words.
   std::string_view said = PQerrorMessage(connection.get());

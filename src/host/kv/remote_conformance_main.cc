@@ -132,7 +132,8 @@ TEST(RemoteOpening, TwoOpenersCannotBothCreateOneObject) {
   EXPECT_NE(mine.has_value(), late.has_value());
 }
 
-// Of a service that knows locks: the command cuts every connection, as a network does, and a second opener comes.
+// Of a service that knows locks: the command cuts every connection, as a network does, and a second opener
+// comes.
 TEST(RemoteOpening, AWriterThatLostItsLockIsFenced) {
   const char* cut = ::getenv("HF_REMOTE_CUT");
   if (cut == nullptr) GTEST_SKIP() << "no command that cuts connections";

@@ -1,6 +1,6 @@
 // Any bytes as a store URL: understood or refused, and what is understood can be written back and read the
-// same. As the URL of a remote provider: what a host name, a path or a header is made of has nothing in it that
-// would mean something else there.
+// same. As the URL of a remote provider: what a host name, a path or a header is made of has nothing in it
+// that would mean something else there.
 #include "base/check.h"
 #include "host/kv/open.h"
 #include "host/kv/remote_url_internal.h"
