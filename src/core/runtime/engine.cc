@@ -81,13 +81,22 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
 Engine::~Engine() { HF_CHECK(threads_.empty()); }
 
 // A fold takes and gives back hundreds of megabytes. A page that is touched for the first time costs more
-// than what is done with it, so the heap keeps what it has; it is bounded by what the engine's limits allow.
+// than what is done with it, so the heap keeps what it has, until GiveBackHeap.
 void Engine::KeepHeap() {
   constexpr int kMmapThreshold = 32 << 20;  // the largest that is taken
   constexpr int kTrimThreshold = 512 << 20, kTopPad = 8 << 20;
   (void)::mallopt(M_MMAP_THRESHOLD, kMmapThreshold);
   (void)::mallopt(M_TRIM_THRESHOLD, kTrimThreshold);
   (void)::mallopt(M_TOP_PAD, kTopPad);
+}
+
+// After a save, when most is free. Each thread's part of the heap would keep the most that it ever had: with
+// two dozen threads that is many times what the engine's limits allow. What is kept is in proportion to the
+// cache.
+void Engine::GiveBackHeap() const {
+  constexpr size_t kKeptMin = 16 << 20, kKeptMax = 512 << 20;
+  size_t kept = std::clamp<size_t>(nodes_.bytes_max() / 8, kKeptMin, kKeptMax);
+  if (::mallinfo2().fordblks > kept) (void)::malloc_trim(kept);
 }
 
 void Engine::Start() {
@@ -438,7 +447,10 @@ void Engine::ApplyEntries(ToApply work) {
 
 void Engine::SaveStates() {
   sync::Activity activity(sync::ActivityKind::kSave);
-  while (auto work = save_queue_.Pop()) RunSave(*work->first, work->second);
+  while (auto work = save_queue_.Pop()) {
+    RunSave(*work->first, work->second);
+    GiveBackHeap();
+  }
 }
 
 store::View Engine::CurrentView() {

@@ -124,6 +124,7 @@ class Engine : public session::Backend {
   };
 
   static void KeepHeap();
+  void GiveBackHeap() const;
 
   // ordering
   void Order();
