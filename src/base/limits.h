@@ -44,6 +44,15 @@ inline constexpr size_t kPendingBytesMax =
 inline constexpr size_t kPendingCommandsMax = 100'000;
 inline constexpr size_t kManifestBytesMax = 256u << 20;
 
+// Several providers for one store.
+inline constexpr size_t kProvidersMax = 5;  // each has threads, queues and metrics of its own
+inline constexpr size_t kProviderQueueBytesMax = 64u << 20;  // of each of its two queues; then it is behind
+inline constexpr size_t kProviderQueueJobsMax = 4096;  // small frames too: what is behind is copied faster
+inline constexpr uint64_t kProviderReadPatienceMs = 2'000;  // then another provider is asked
+inline constexpr uint64_t kProviderRetryMsMin = 100;        // first pause before a failed call is made again;
+inline constexpr uint64_t kProviderRetryMsMax = 10'000;     // it doubles up to this
+inline constexpr uint64_t kProviderOpeningMs = 30'000;  // so long an opening waits for its barrier's quorum
+
 // Atomic blocks: short, since they hold what others wait for.
 inline constexpr size_t kAtomicDepthMax = 64;
 inline constexpr uint64_t kAtomicMillisecondsMax = 5'000;

@@ -130,6 +130,7 @@ int CoreServer::State::Run(Result<SecretBytes> passphrase, uint32_t isolation) {
   options.cache_bytes = hello->cache_bytes;
   options.discard_tail = hello->discard_tail;
   options.has_anchor = hello->has_anchor;
+  options.providers = hello->providers;
   options.isolation = isolation;
   runtime::Core core(*this);
   SetCore(&core);

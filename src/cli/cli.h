@@ -17,7 +17,7 @@ using Chosen = std::function<int()>;  // the exit code
 void AddInit(CLI::App& app, Chosen& chosen);
 void AddServe(CLI::App& app, Chosen& chosen);
 void AddKv(CLI::App& app, Chosen& chosen);
-void AddStore(CLI::App& app, Chosen& chosen);  // verify, restore, passphrase, tag, diff, gc
+void AddStore(CLI::App& app, Chosen& chosen);  // verify, restore, passphrase, tag, diff, gc, provider
 void AddProof(CLI::App& app, Chosen& chosen);  // verify-proof
 void AddAdmin(CLI::App& app, Chosen& chosen);
 void AddBench(CLI::App& app, Chosen& chosen);

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,17 +21,17 @@
 #include "core/session/pki.h"
 #include "core/store/offline.h"
 #include "host/runtime/anchor_file.h"
+#include "seam/copies.h"
 
 namespace holdfast::cli {
 namespace {
-
-HF_NOT_YET("several providers for one store (init --store given more than once)");
 
 namespace fs = std::filesystem;
 
 struct InitOptions {
   std::string directory, passphrase_file;
   std::vector<std::string> stores;
+  uint32_t write_quorum = 0;  // 0: a majority
   uint32_t kdf_memory_kib = limits::kArgonMemoryKiBDefault;
   bool adopt = false, json = false;
 };
@@ -65,13 +66,16 @@ class Deployment {
     Write("client.yaml", AsBytes(yaml), 0644);
   }
   // The last file of all: a directory without it is no deployment.
-  void WriteServerYaml(const std::string& url) const {
+  void WriteServerYaml(const StoreUrls& urls) const {
+    std::string stores;
+    for (const std::string& url : urls)
+      stores += (urls.size() > 1 ? "\n    - " : " ") + Quoted(Relative(url));
     std::string yaml =
         "# Relative paths start at this file's directory. Port 0: the kernel picks one.\n"
         "Server:\n  Address: 127.0.0.1\n  Port: 0\nAdministratorServer:\n  Port: 0\n"
         "Metrics:\n  Address: 127.0.0.1\n  Port: 0\n"
-        "Service:\n  DataStore: " +
-        Quoted(Relative(url)) +
+        "Service:\n  DataStore:" +
+        stores +
         "\n  TemporaryPath: temp\n  StateSavePeriod: 60s\n  AnchorFile: anchor\nLog:\n  Level: info\n";
     Write("server.yaml", AsBytes(yaml), 0644);
   }
@@ -104,15 +108,38 @@ class Deployment {
   fs::path root_;
 };
 
+seam::Quorum ChosenQuorum(const InitOptions& options, const StoreUrls& urls) {
+  auto n = static_cast<uint32_t>(urls.size());
+  seam::Quorum q{n, options.write_quorum == 0 ? seam::MajorityOf(n) : options.write_quorum};
+  if (!q.valid()) FailWith(Code::kUsage, "usage: --write-quorum is 1 to the number of --store");
+  return q;
+}
+
+// In words, what the numbers are good for (docs/operating.md).
+std::string Tolerates(seam::Quorum q) {
+  uint32_t writing = q.providers - q.write, opening = q.providers - q.open(), lying = q.write - 1;
+  return std::to_string(q.providers) + " providers, a write counts on " + std::to_string(q.write) +
+         ": serves without any " + std::to_string(writing) + " of them, opens without any " +
+         std::to_string(opening) + "; nothing acknowledged is lost unseen while at an opening at most " +
+         std::to_string(lying) + " are lost or lie";
+}
+
 void Report(const InitOptions& options, const Deployment& deployment, const StoreId& store,
-            const std::string& url) {
+            const StoreUrls& urls) {
+  std::string url = ShowUrls(urls);
   if (options.json) {
     JsonLine line;
     line.Text("store", store.hex()).Text("url", url).Text("server", deployment.Path("server.yaml"));
     line.Text("client", deployment.Path("client.yaml"));
+    seam::Quorum q = ChosenQuorum(options, urls);
+    line.Number("providers", q.providers).Number("write_quorum", q.write);
+    line.Number("lost_while_serving", q.providers - q.write)
+        .Number("lost_at_opening", q.providers - q.open());
+    line.Number("lying_at_opening", q.write - 1);
     std::printf("%s\n", line.str().c_str());
     return;
   }
+  if (urls.size() > 1) std::printf("%s\n", Tolerates(ChosenQuorum(options, urls)).c_str());
   std::printf(
       "store   %s at %s\nserve   holdfast serve -c %s\nuse     holdfast kv -c %s put TABLE KEY VALUE\n",
       store.hex().c_str(), url.c_str(), deployment.Path("server.yaml").c_str(),
@@ -120,16 +147,18 @@ void Report(const InitOptions& options, const Deployment& deployment, const Stor
 }
 
 void WarnAboutFencing(const seam::Capabilities& capabilities) {
-  if (capabilities.exclusive || capabilities.conditional_put) return;
+  if (capabilities.exclusive) return;
   std::fprintf(
       stderr,
       "holdfast: warning: this provider cannot keep a second server out; a fork would be found and reported, "
       "not prevented\n");
 }
 
-void InitNew(const InitOptions& options, const Deployment& deployment, const std::string& url,
+void InitNew(const InitOptions& options, const Deployment& deployment, const StoreUrls& urls,
              crypto::Random& random, ByteView passphrase) {
-  std::unique_ptr<seam::Storage> storage = OpenStore(url, host::OpenMode::kCreate);
+  std::string url = ShowUrls(urls);
+  std::unique_ptr<seam::Storage> storage = OpenStores(urls, host::OpenMode::kCreate);
+  if (storage->copies() != nullptr) storage->copies()->SetQuorum(ChosenQuorum(options, urls));
   WarnAboutFencing(storage->capabilities());
   StoreId store = random.NewId<StoreId>();
   store::InitOptions init;
@@ -143,44 +172,52 @@ void InitNew(const InitOptions& options, const Deployment& deployment, const std
   if (!made) Fail(url, made.code());
   deployment.Write("anchor", made->encoded_anchor, 0644);
   deployment.WriteClient(store, client);
-  deployment.WriteServerYaml(url);
-  Report(options, deployment, store, url);
+  deployment.WriteServerYaml(urls);
+  Report(options, deployment, store, urls);
 }
 
-void InitAdopt(const InitOptions& options, const Deployment& deployment, const std::string& url,
+void InitAdopt(const InitOptions& options, const Deployment& deployment, const StoreUrls& urls,
                crypto::Random& random, ByteView passphrase) {
-  std::unique_ptr<seam::Storage> storage = OpenStore(url, host::OpenMode::kReadWrite);
+  std::string url = ShowUrls(urls);
+  std::unique_ptr<seam::Storage> storage = OpenStores(urls, host::OpenMode::kReadWrite);
   StoreId store = Take(store::PeekStore(*storage), url);
   session::SystemRows rows = Take(store::ReadSystemRows(*storage, passphrase, "pki/"), url);
   Result<session::IssuedClient> client = session::IssueClient(rows, "admin", true, random);
   session::WipeRows(rows);
   if (!client) Fail("certificates of " + url, client.code());
   host::AnchorFile anchor(deployment.Path("anchor"));
-  Need(store::WriteSystemRows(*storage, &anchor, passphrase, {client->row}, random), url);
+  Need(store::WriteSystemRows(*storage, &anchor, passphrase, {client->row}, random,
+                              ChosenQuorum(options, urls)),
+       url);
   deployment.WriteClient(store, *client);
-  deployment.WriteServerYaml(url);
-  Report(options, deployment, store, url);
+  deployment.WriteServerYaml(urls);
+  Report(options, deployment, store, urls);
 }
 
 int Init(const InitOptions& options) {
   ForbidCoreDumps();
   Deployment deployment(options.directory);
-  if (options.stores.size() > 1) Fail("several --store", Code::kUnsupported);
+  if (options.stores.size() > limits::kProvidersMax)
+    FailWith(Code::kUsage, "usage: at most " + std::to_string(limits::kProvidersMax) + " --store");
   if (options.adopt && options.stores.empty()) FailWith(Code::kUsage, "usage: --adopt needs --store");
-  std::string url =
-      options.stores.empty() ? "dir:" + deployment.Path("store") : AbsoluteUrl(options.stores[0]);
+  StoreUrls urls;
+  for (const std::string& store : options.stores) urls.push_back(AbsoluteUrl(store));
+  if (urls.empty()) urls.push_back("dir:" + deployment.Path("store"));
+  if (std::set<std::string>(urls.begin(), urls.end()).size() != urls.size())
+    FailWith(Code::kUsage, "usage: the same --store twice");
+  (void)ChosenQuorum(options, urls);
   crypto::Random& random = runtime::SystemRandom();
   if (options.adopt) {
     // Looked at before anything is made or asked: a wrong URL must not leave an empty deployment behind.
-    (void)Take(store::PeekStore(*OpenStore(url, host::OpenMode::kReadOnly)), url);
+    (void)Take(store::PeekStore(*OpenStores(urls, host::OpenMode::kReadOnly)), ShowUrls(urls));
     SecretBytes passphrase = ReadPassphrase(options.passphrase_file, "Passphrase of the store");
     deployment.Make();
-    InitAdopt(options, deployment, url, random, passphrase.view());
+    InitAdopt(options, deployment, urls, random, passphrase.view());
     return 0;
   }
   SecretBytes passphrase = ReadNewPassphrase(FileOrEnvironment(options.passphrase_file), random);
   deployment.Make();
-  InitNew(options, deployment, url, random, passphrase.view());
+  InitNew(options, deployment, urls, random, passphrase.view());
   return 0;
 }
 
@@ -192,7 +229,11 @@ void AddInit(CLI::App& app, Chosen& chosen) {
   c->add_option("--dir", o->directory,
                 "directory to make: server.yaml, client.yaml, client/, anchor, temp/, store/")
       ->required();
-  c->add_option("--store", o->stores, "store URL (default: dir:D/store)")->allow_extra_args(false);
+  c->add_option("--store", o->stores,
+                "store URL (default: dir:D/store); given n times: n providers, each with all of it")
+      ->allow_extra_args(false);
+  c->add_option("--write-quorum", o->write_quorum,
+                "so many providers must hold a write before it is acknowledged (default: a majority)");
   c->add_option(
       "--passphrase-file", o->passphrase_file,
       "file with the passphrase, readable by its owner only (else HOLDFAST_PASSPHRASE_FILE, else a prompt)");
@@ -203,6 +244,7 @@ void AddInit(CLI::App& app, Chosen& chosen) {
       ->group("");  // for tests: less memory makes guessing cheaper
   c->footer(
       "Example:\n  holdfast init --dir D --passphrase-file F\n"
+      "  holdfast init --dir D --store dir:/a --store dir:/b --store sqlite:/c/store --passphrase-file F\n"
       "  holdfast init --adopt --dir D --store dir:/restored --passphrase-file F");
   c->callback([o, &chosen] { chosen = [o] { return Init(*o); }; });
 }

@@ -55,6 +55,7 @@ seam::HostHello HelloOf(const host::ServerConfig& config, const ServeOptions& op
   hello.cache_bytes = config.cache_bytes;
   hello.discard_tail = options.discard_tail;
   hello.has_anchor = !config.anchor_file.empty();
+  hello.providers = static_cast<uint32_t>(1 + config.other_store_urls.size());
   return hello;
 }
 
@@ -109,6 +110,7 @@ int ServeInProcess(const ServeOptions& options, const host::ServerConfig& config
   core_options.cache_bytes = hello.cache_bytes;
   core_options.discard_tail = hello.discard_tail;
   core_options.has_anchor = hello.has_anchor;
+  core_options.providers = hello.providers;
 
   runtime::Core core(*server);
   server->Attach(core);

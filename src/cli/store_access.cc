@@ -1,9 +1,11 @@
 #include "cli/store_access.h"
 
+#include <cstdio>
 #include <filesystem>
 #include <utility>
 
 #include "cli/failure.h"
+#include "core/replica/replicated.h"
 #include "core/seal/anchor.h"
 #include "host/kv/dir.h"
 #include "host/kv/open.h"
@@ -27,6 +29,75 @@ std::unique_ptr<seam::Storage> OpenStoreUnlessInUse(const std::string& url, host
 std::unique_ptr<seam::Storage> OpenStore(const std::string& url, host::OpenMode mode) {
   std::unique_ptr<seam::Storage> storage = OpenStoreUnlessInUse(url, mode);
   if (!storage) FailInUse(url);
+  return storage;
+}
+
+namespace {
+
+struct ProvidersOwned {
+  std::vector<std::unique_ptr<seam::Storage>> providers;
+  std::vector<seam::Storage*> pointers() const {
+    std::vector<seam::Storage*> p;
+    for (const auto& s : providers) p.push_back(s.get());
+    return p;
+  }
+};
+
+// The providers go after what stands on them.
+class SeveralStores : private ProvidersOwned, public replica::ReplicatedStorage {
+ public:
+  explicit SeveralStores(ProvidersOwned owned)
+      : ProvidersOwned(std::move(owned)),
+        replica::ReplicatedStorage(pointers(), QuorumOf(providers.size()),
+                                   {.threads = replica::Threads::kNone}) {}
+
+ private:
+  static seam::Quorum QuorumOf(size_t n) {
+    auto count = static_cast<uint32_t>(n);
+    return {count, seam::MajorityOf(count)};
+  }
+};
+
+}  // namespace
+
+StoreUrls UrlsOf(const host::ServerConfig& config) {
+  StoreUrls urls = {config.store_url};
+  urls.insert(urls.end(), config.other_store_urls.begin(), config.other_store_urls.end());
+  return urls;
+}
+
+std::string ShowUrls(const StoreUrls& urls) {
+  std::string all;
+  for (const std::string& url : urls) all += (all.empty() ? "" : " ") + url;
+  return all;
+}
+
+std::unique_ptr<seam::Storage> OpenStoresUnlessInUse(const StoreUrls& urls, host::OpenMode mode,
+                                                     Missing missing) {
+  if (urls.size() == 1) return OpenStoreUnlessInUse(urls.front(), mode);
+  ProvidersOwned owned;
+  for (const std::string& url : urls) {
+    Result<std::unique_ptr<seam::Storage>> one = host::OpenStorage(url, mode);
+    if (!one && one.code() == Code::kInUse) return nullptr;
+    if (!one && one.code() == Code::kNoStore && missing == Missing::kMake)
+      one = host::OpenStorage(url, host::OpenMode::kCreate);
+    bool may_lack =
+        mode != host::OpenMode::kCreate && !one &&
+        (one.code() == Code::kNoStore || one.code() == Code::kUnreachable || one.code() == Code::kIo);
+    if (!may_lack) {
+      owned.providers.push_back(Take(std::move(one), url));
+      continue;
+    }
+    std::fprintf(stderr, "holdfast: note: provider %zu does not answer: %s: %s\n", owned.providers.size() + 1,
+                 url.c_str(), std::string(CodeText(one.code())).c_str());
+    owned.providers.push_back(nullptr);
+  }
+  return std::make_unique<SeveralStores>(std::move(owned));
+}
+
+std::unique_ptr<seam::Storage> OpenStores(const StoreUrls& urls, host::OpenMode mode, Missing missing) {
+  std::unique_ptr<seam::Storage> storage = OpenStoresUnlessInUse(urls, mode, missing);
+  if (!storage) FailInUse(ShowUrls(urls));
   return storage;
 }
 

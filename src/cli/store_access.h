@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "host/kv/open_mode.h"
@@ -12,6 +13,17 @@
 #include "seam/storage.h"
 
 namespace holdfast::cli {
+
+// Several make one storage of several providers, asked one after the other. One of several that does not
+// answer is told of on stderr and passed over, but for a new store.
+using StoreUrls = std::vector<std::string>;
+StoreUrls UrlsOf(const host::ServerConfig& config);
+std::string ShowUrls(const StoreUrls& urls);
+enum class Missing : uint8_t { kPassOver, kMake };  // an empty provider is made where there is none
+std::unique_ptr<seam::Storage> OpenStores(const StoreUrls& urls, host::OpenMode mode,
+                                          Missing missing = Missing::kPassOver);
+std::unique_ptr<seam::Storage> OpenStoresUnlessInUse(const StoreUrls& urls, host::OpenMode mode,
+                                                     Missing missing = Missing::kPassOver);
 
 std::unique_ptr<seam::Storage> OpenStore(const std::string& url, host::OpenMode mode);
 // The same, but nothing when the store is in use: a server may be asked instead.

@@ -25,15 +25,17 @@ struct PassphraseArguments {
 
 int ChangePassphrase(const PassphraseArguments& a) {
   ForbidCoreDumps();
-  std::string url = a.store, anchor;
+  StoreUrls urls;
+  if (!a.store.empty()) urls = {AbsoluteUrl(a.store)};
+  std::string anchor;
   if (!a.config.empty()) {
     host::ServerConfig config = ReadServerYaml(a.config);
-    url = config.store_url;
+    urls = UrlsOf(config);
     anchor = config.anchor_file;
   }
-  if (url.empty()) FailWith(Code::kUsage, "usage: passphrase needs --store or -c");
-  url = AbsoluteUrl(url);
-  std::unique_ptr<seam::Storage> storage = OpenStoreUnlessInUse(url, host::OpenMode::kReadWrite);
+  if (urls.empty()) FailWith(Code::kUsage, "usage: passphrase needs --store or -c");
+  std::string url = ShowUrls(urls);
+  std::unique_ptr<seam::Storage> storage = OpenStoresUnlessInUse(urls, host::OpenMode::kReadWrite);
   if (!storage && a.config.empty()) FailInUse(url);
   if (storage) (void)Take(store::PeekStore(*storage), url);
 
@@ -82,6 +84,7 @@ void AddStore(CLI::App& app, Chosen& chosen) {
   AddTag(app, chosen);
   AddDiff(app, chosen);
   AddGc(app, chosen, nullptr);
+  AddProvider(app, chosen);
 }
 
 }  // namespace holdfast::cli

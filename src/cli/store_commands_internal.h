@@ -12,6 +12,7 @@ void AddVerify(CLI::App& app, Chosen& chosen);
 void AddRestore(CLI::App& app, Chosen& chosen);
 void AddPassphrase(CLI::App& app, Chosen& chosen);
 void AddTag(CLI::App& app, Chosen& chosen);
+void AddProvider(CLI::App& app, Chosen& chosen);
 void AddDiff(CLI::App& app, Chosen& chosen);
 // `config`: what -c of the command above it says; null where there is none above.
 void AddGc(CLI::App& app, Chosen& chosen, std::shared_ptr<const std::string> config);

@@ -39,15 +39,16 @@ struct Target {
 Target OpenTarget(const TagArguments& a, const std::string& command, bool writes) {
   ForbidCoreDumps();
   Target t;
-  t.url = a.store;
+  StoreUrls urls;
+  if (!a.store.empty()) urls = {AbsoluteUrl(a.store)};
   if (!a.config.empty()) {
     host::ServerConfig config = ReadServerYaml(a.config);
-    t.url = config.store_url;
+    urls = UrlsOf(config);
     t.anchor = config.anchor_file;
   }
-  if (t.url.empty()) FailWith(Code::kUsage, "usage: " + command + " needs --store or -c");
-  t.url = AbsoluteUrl(t.url);
-  t.storage = OpenStoreUnlessInUse(t.url, writes ? host::OpenMode::kReadWrite : host::OpenMode::kReadOnly);
+  if (urls.empty()) FailWith(Code::kUsage, "usage: " + command + " needs --store or -c");
+  t.url = ShowUrls(urls);
+  t.storage = OpenStoresUnlessInUse(urls, writes ? host::OpenMode::kReadWrite : host::OpenMode::kReadOnly);
   if (!t.storage) {
     if (a.config.empty()) FailInUse(t.url);
     return t;

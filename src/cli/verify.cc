@@ -47,6 +47,8 @@ const char* KindName(store::Finding::Kind kind) {
       return "pending";
     case store::Finding::Kind::kNote:
       return "note";
+    case store::Finding::Kind::kBehind:
+      return "behind";
   }
   return "note";
 }
@@ -56,6 +58,7 @@ void PrintJson(const store::VerifyReport& report) {
   for (const store::Finding& f : report.findings) {
     JsonLine one;
     one.Text("kind", KindName(f.kind)).Text("object", f.object).Text("code", CodeName(f.code));
+    if (f.provider >= 0) one.Number("provider", static_cast<uint64_t>(f.provider) + 1);
     findings.push_back(one.Text("detail", f.detail).Bool("bad", f.bad()).str());
   }
   JsonLine line;
@@ -94,15 +97,17 @@ int Finish(const std::string& what, const store::VerifyReport& report, bool json
 
 int Verify(const VerifyArguments& a) {
   ForbidCoreDumps();
-  std::string url = a.store, anchor = a.anchor;
+  StoreUrls urls;
+  if (!a.store.empty()) urls = {AbsoluteUrl(a.store)};
+  std::string anchor = a.anchor;
   if (!a.config.empty()) {
     host::ServerConfig config = ReadServerYaml(a.config);
-    url = config.store_url;
+    urls = UrlsOf(config);
     if (anchor.empty()) anchor = config.anchor_file;
   }
-  if (url.empty()) FailWith(Code::kUsage, "usage: verify needs --store or -c");
-  url = AbsoluteUrl(url);
-  std::unique_ptr<seam::Storage> storage = OpenStoreUnlessInUse(url, host::OpenMode::kReadOnly);
+  if (urls.empty()) FailWith(Code::kUsage, "usage: verify needs --store or -c");
+  std::string url = ShowUrls(urls);
+  std::unique_ptr<seam::Storage> storage = OpenStoresUnlessInUse(urls, host::OpenMode::kReadOnly);
   if (!storage) {
     if (a.config.empty()) FailInUse(url);
     return VerifyServed(a.config, a.require_fresh, a.anchor, a.json);

@@ -107,6 +107,7 @@ enum class Code : uint16_t {
   kTooManyPins = 515,
   kKeyType = 525,
   kValueType = 526,
+  kNoQuorum = 533,  // the store lies on several providers, and fewer answer
   kNoPassphrase = 603,
 };
 

@@ -349,6 +349,21 @@ Status AdminClient::Diff(const std::string& from, const std::string& to, const s
   return Ok();
 }
 
+Result<Providers> AdminClient::GetProviders(bool repair) {
+  v1::ProvidersRequest request;
+  request.set_repair(repair);
+  auto reply = Call(*s_->stub, &v1::Admin::Stub::Providers, request, repair ? 0 : s_->timeout_ms);
+  if (!reply) return reply.error();
+  Providers p;
+  p.write_quorum = reply->write_quorum();
+  p.bad_objects = reply->bad_objects();
+  for (const v1::ProviderState& s : reply->providers()) {
+    p.list.push_back({s.current(), s.why(), s.queued(), s.queued_bytes(), s.errors(), s.bad_objects(),
+                      s.repaired(), s.milliseconds_since_success()});
+  }
+  return p;
+}
+
 Result<Garbage> AdminClient::CollectGarbage(bool collect) {
   v1::GarbageRequest request;
   request.set_collect(collect);

@@ -159,6 +159,17 @@ struct DiffEntry {
   std::string table, key;
   std::optional<std::string> before, after;
 };
+struct ProviderState {
+  bool current = false;  // it takes every write; else it is behind
+  uint32_t why = 0;      // code of its last failure, or 0
+  uint64_t queued = 0, queued_bytes = 0, errors = 0, bad_objects = 0, repaired = 0,
+           milliseconds_since_success = 0;
+};
+struct Providers {
+  uint32_t write_quorum = 1;
+  std::vector<ProviderState> list;  // in the order of server.yaml; empty: there is one
+  uint64_t bad_objects = 0;         // that this repair found
+};
 struct SegmentGarbage {
   std::string name;
   uint64_t bytes = 0, live_bytes = 0, tagged_bytes = 0;
@@ -190,6 +201,7 @@ class AdminClient {
   // Until `row` returns false; no timeout.
   Status Diff(const std::string& from, const std::string& to, const std::string& table,
               const std::function<bool(DiffEntry row)>& row);
+  Result<Providers> GetProviders(bool repair);   // true: compares and puts right first. Then no timeout
   Result<Garbage> CollectGarbage(bool collect);  // false: looks only. No timeout
   Status ChangePassphrase(const SecretBytes& old_passphrase, const SecretBytes& new_passphrase);
   Result<NewClient> AddClient(const std::string& name, bool admin);

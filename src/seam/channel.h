@@ -21,7 +21,7 @@
 
 namespace holdfast::seam {
 
-inline constexpr uint32_t kChannelVersion = 2;
+inline constexpr uint32_t kChannelVersion = 3;
 
 using StreamId = Number<struct StreamIdTag>;    // never reused
 using RequestId = Number<struct RequestIdTag>;  // 0 is refused
@@ -39,6 +39,7 @@ struct HostHello {
   uint64_t cache_bytes = 0;
   bool discard_tail = false;
   bool has_anchor = false;  // the host answers for Volume::kAnchor
+  uint32_t providers = 1;   // that the host has been told of; which must exist, the store says itself
   friend bool operator==(const HostHello&, const HostHello&) = default;
 };
 struct Tick {
@@ -93,6 +94,7 @@ struct CoreNote {
 struct StorageRequest {
   RequestId id;
   Volume volume{};
+  uint8_t provider = 0;   // of Volume::kStore, from 0
   uint8_t operation = 0;  // StorageOperation
   std::string name, after, version;
   uint64_t offset = 0, length = 0;

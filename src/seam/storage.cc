@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "seam/copies.h"
+
 namespace holdfast::seam {
 
 Result<std::vector<ObjectInfo>> ListAll(Storage& storage, std::string_view prefix) {
@@ -21,6 +23,32 @@ Result<std::vector<ObjectInfo>> ListAll(Storage& storage, std::string_view prefi
     }
     if (done) return all;
   }
+}
+
+Status ReadAccepted(Storage& storage, std::string_view name, uint64_t offset, uint64_t length,
+                    const TakeBytes& take) {
+  Copies* copies = storage.copies();
+  if (copies == nullptr) {
+    HF_TRY(UntrustedBytes bytes, storage.GetRange(name, offset, length));
+    return take(std::move(bytes));
+  }
+  Status answer = Code::kUnreachable;
+  bool absent = false;  // somebody answered that there is nothing
+  std::vector<std::pair<size_t, Code>> bad;
+  for (size_t i : copies->Order()) {
+    auto bytes = copies->copy(i).GetRange(name, offset, length);
+    Status taken = bytes ? take(std::move(bytes).value()) : Status(bytes.error());
+    if (taken) {
+      // Only now is it known that the others should have had it.
+      for (auto [who, code] : bad) copies->Accuse(who, name, code);
+      return Ok();
+    }
+    if (taken.code() != Code::kUnreachable) bad.emplace_back(i, taken.code());
+    absent = absent || taken.code() == Code::kNotFound;
+    if (taken.code() != Code::kNotFound && taken.code() != Code::kUnreachable) answer = taken;
+  }
+  if (answer.code() == Code::kUnreachable && absent) return Code::kNotFound;
+  return answer;
 }
 
 bool ValidName(std::string_view name) {

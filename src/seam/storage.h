@@ -63,10 +63,13 @@ inline constexpr uint64_t kListedBytesMax = 64u << 20;  // of a whole listing in
 inline constexpr uint64_t kSmallRangeMax = 1u << 20;    // what providers may keep a descriptor open for
 inline constexpr uint64_t kGetBytesMax = 256u << 20;    // so that a stranger's file cannot take all memory
 
+class Copies;  // seam/copies.h
+
 class Storage {
  public:
   virtual ~Storage() = default;
   virtual Capabilities capabilities() const = 0;
+  virtual Copies* copies() { return nullptr; }  // not null: it stands for several providers
 
   // The whole object. kNotFound; kTooLarge beyond 256 MiB.
   virtual Result<UntrustedBytes> Get(std::string_view name) = 0;

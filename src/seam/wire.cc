@@ -123,7 +123,7 @@ template <typename F, typename M>
 void Fields(F& f, M& m) {
   using T = std::remove_const_t<M>;
   if constexpr (std::is_same_v<T, HostHello>) {
-    f(m.version), f(m.save_period_ms), f(m.cache_bytes), f(m.discard_tail), f(m.has_anchor);
+    f(m.version), f(m.save_period_ms), f(m.cache_bytes), f(m.discard_tail), f(m.has_anchor), f(m.providers);
   } else if constexpr (std::is_same_v<T, CoreHello>) {
     f(m.version), f(m.isolation);
   } else if constexpr (std::is_same_v<T, Tick>) {
@@ -141,7 +141,7 @@ void Fields(F& f, M& m) {
   } else if constexpr (std::is_same_v<T, StreamCredit>) {
     f(m.bytes);
   } else if constexpr (std::is_same_v<T, StorageRequest>) {
-    f(m.volume), f(m.name), f(m.after), f(m.version), f(m.offset), f(m.length);
+    f(m.volume), f(m.provider), f(m.name), f(m.after), f(m.version), f(m.offset), f(m.length);
   } else if constexpr (std::is_same_v<T, StorageReply>) {
     f(m.ok), f(m.code), f(m.version), f(m.listing.objects), f(m.listing.complete);
     auto& c = m.capabilities;

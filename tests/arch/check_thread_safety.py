@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from source_tree import report
 
 ALLOW = "tests/arch/locks.allow"
-FOLDERS = ("src/sync", "src/channel", "src/core/session", "src/core/runtime", "src/host/net", "src/host/runtime")
+FOLDERS = ("src/sync", "src/channel", "src/core/replica", "src/core/session", "src/core/runtime", "src/host/net", "src/host/runtime")
 WRAPPER = "src/sync"  # may name what it wraps
 FLAGS = ["-std=c++20", "-fsyntax-only", "-Wno-everything", "-Wthread-safety", "-Wthread-safety-beta", "-Werror=thread-safety",
          "-Werror=thread-safety-beta"]

@@ -51,7 +51,7 @@ bool Forked(const std::vector<Chain>& chains) {
 
 }  // namespace
 
-Result<size_t> AdoptTail(const std::vector<Chain>& chains, LogIndex known_durable) {
+Result<size_t> AdoptTail(const std::vector<Chain>& chains, LogIndex known_durable, size_t enough) {
   if (Forked(chains)) return Code::kForked;
   std::optional<size_t> best;
   for (size_t i = 0; i < chains.size(); ++i) {
@@ -60,10 +60,12 @@ Result<size_t> AdoptTail(const std::vector<Chain>& chains, LogIndex known_durabl
   }
   if (!best) return BlameOf(chains);
 
+  auto valid = static_cast<size_t>(
+      std::count_if(chains.begin(), chains.end(), [](const Chain& c) { return !c.tampered; }));
   const Chain& adopted = chains[*best];
   for (const Chain& c : chains) {
     // What is bad there must be whole here: it may have been acknowledged.
-    if (c.tampered && RankOf(c) >= RankOf(adopted)) return BlameOf(chains);
+    if (c.tampered && valid < enough && RankOf(c) >= RankOf(adopted)) return BlameOf(chains);
     if (adopted.end.index < std::max(c.watermark, known_durable)) return BlameOf(chains);
     // An index that only the other claims: its holders acknowledged what the adopted chain lacks.
     auto at = Parting(adopted, c);

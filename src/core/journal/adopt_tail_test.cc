@@ -223,6 +223,16 @@ TEST(AdoptTail, TakesABadFrameFromAProviderThatHasItWhole) {
   EXPECT_EQ(AdoptTail({bad, as_short}, LogIndex(2)).code(), Code::kTampered);
 }
 
+// Of n providers n - w + 1 whole ones cannot all lack what counted: the end of another one hides nothing.
+TEST(RuleC2, WithEnoughWholeChainsABadEndIsNoReasonToRefuse) {
+  Chain bad = ToChain({{{1}, {1}}, 1, ModelChain::kBad, 0});
+  Chain whole = ToChain({{{1}, {1}}, 1, ModelChain::kWhole, 0});
+  EXPECT_EQ(AdoptTail({bad, whole}, LogIndex(2), 2).code(), Code::kTampered);
+  EXPECT_EQ(AdoptTail({bad, whole, whole}, LogIndex(2), 2).value(), 1u);
+  Chain proves_more = ToChain({{{1}, {1}, {1}}, 3, ModelChain::kBad, 0});
+  EXPECT_FALSE(AdoptTail({proves_more, whole, whole}, LogIndex(2), 2)) << "a watermark is a proof";
+}
+
 TEST(AdoptTail, NothingAtAllIsMissing) { EXPECT_EQ(AdoptTail({}, {}).code(), Code::kMissing); }
 
 }  // namespace

@@ -285,7 +285,8 @@ Result<Chain> ReadChain(seam::Storage& storage, const seal::Keyring& keyring, co
     HF_TRY(JournalObject o, ScanObject(storage, keyring, chain_key, options, first->info, first->number));
     objects.push_back(std::move(o));
   }
-  return Reading(options, !storage.capabilities().append, std::move(objects), std::move(chain)).Run();
+  bool whole_objects = options.whole_objects || !storage.capabilities().append;
+  return Reading(options, whole_objects, std::move(objects), std::move(chain)).Run();
 }
 
 }  // namespace holdfast::journal

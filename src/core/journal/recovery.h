@@ -63,20 +63,30 @@ struct ReadOptions {
   JournalStart start;
   LogIndex known_durable;     // highest index that a save or an anchor proves: nothing up to it may be torn
   bool discard_tail = false;  // --discard-tail: a bad frame beyond every watermark counts as torn
+  // Frames are objects of their own, also where the provider could append: another one could not.
+  bool whole_objects = false;
 };
 
 // Reads every journal object of the member. Errors: of the storage only; what the bytes are is in the chain.
 Result<Chain> ReadChain(seam::Storage& storage, const seal::Keyring& keyring, const Key& chain_key,
                         const ReadOptions& options);
 
+// The same from what several providers have together: each frame from whoever has it whole. For when no chain
+// alone will do; memory: the whole journal.
+Result<Chain> ReadAssembled(const std::vector<seam::Storage*>& storages, const seal::Keyring& keyring,
+                            const Key& chain_key, const ReadOptions& options);
+
 // The chain to go on with: valid, of highest term, then longest.
 //   kTampered, kMissing  no chain reaches `known_durable` and every watermark, or goes on where one is bad
 //   kForked              two chains both claim durability for one index and differ there (C4)
 // A differing suffix of lower term beyond its watermark was never acknowledged and is passed over silently.
-Result<size_t> AdoptTail(const std::vector<Chain>& chains, LogIndex known_durable);
+//
+// `enough` valid chains cannot all lack what was acknowledged (n - w + 1 of n providers, rule C2): with so
+// many, one whose end is bad hides nothing. Without that number every bad end counts.
+Result<size_t> AdoptTail(const std::vector<Chain>& chains, LogIndex known_durable, size_t enough = SIZE_MAX);
 
 // Gives each entry after start.position, in order, of an adopted chain; reads its frames again, one by one.
-//   kTampered  they are not what ReadChain read
+//   kTampered  they are not what ReadChain read. With several providers each is asked for what another lacks.
 using EntryVisitor = std::function<Status(const Entry&, const LogPosition& at, const FramePosition& frame)>;
 Status Replay(seam::Storage& storage, const seal::Keyring& keyring, const Key& chain_key,
               const ReadOptions& options, const Chain& chain, const EntryVisitor& visit);

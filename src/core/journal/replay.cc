@@ -1,5 +1,6 @@
 #include "core/journal/recovery.h"
 #include "crypto/hash.h"
+#include "seam/copies.h"
 
 namespace holdfast::journal {
 
@@ -7,10 +8,15 @@ Status Replay(seam::Storage& storage, const seal::Keyring& keyring, const Key& c
               const ReadOptions& options, const Chain& chain, const EntryVisitor& visit) {
   LogPosition at = options.start.position;
   for (const Chain::Link& link : chain.links) {
-    HF_TRY(UntrustedBytes bytes, storage.GetRange(link.object, link.offset, link.length));
+    Frame frame;
     // Storage may answer differently from when the chain was read: what was verified then is what counts.
-    if (crypto::Sha256(bytes.parse()) != link.position.digest) return Code::kTampered;
-    HF_TRY(Frame frame, OpenFrame(options.id, keyring, bytes.parse()));
+    HF_TRY_VOID(seam::ReadAccepted(storage, link.object, link.offset, link.length,
+                                   [&](UntrustedBytes bytes) -> Status {
+                                     if (crypto::Sha256(bytes.parse()) != link.position.digest)
+                                       return Code::kTampered;
+                                     HF_TRY(frame, OpenFrame(options.id, keyring, bytes.parse()));
+                                     return Ok();
+                                   }));
     LogIndex index(frame.first_index.value - 1);
     for (const Entry& e : frame.entries) {
       index = index.next();

@@ -8,11 +8,13 @@
 namespace holdfast::journal {
 
 struct JournalWriter::State {
-  State(seam::Storage& st, Options o) : storage(st), options(o), append(st.capabilities().append) {}
+  State(seam::Storage& st, Options o)
+      : storage(st), options(o), append(st.capabilities().append), several(st.copies() != nullptr) {}
 
   seam::Storage& storage;
   const Options options;
   const bool append;
+  const bool several;  // providers: each makes what it is given durable on its own
   bool open = false, poisoned = false;
   std::string object;             // append mode: the file written to
   uint64_t end = 0;               // of its last frame
@@ -31,15 +33,15 @@ struct JournalWriter::State {
   // A new object that holds `bytes`, durable. kFull and kExists: nothing is changed.
   Status Create(FrameNumber number, ByteView bytes) {
     std::string name = FrameName(options.id.member, number);
-    Status s =
-        append ? storage.CreateAppendable(name, std::max<uint64_t>(options.file_bytes, bytes.size()), bytes)
-               : storage.PutIfAbsent(name, bytes);
+    uint64_t reserve = append ? std::max<uint64_t>(options.file_bytes, bytes.size()) : 0;
+    bool durable = append || several;
+    Status s = durable ? storage.CreateAppendable(name, reserve, bytes) : storage.PutIfAbsent(name, bytes);
     if (!s && s.code() == Code::kFull) {
       // A part of it may be there and would be in the way of the next attempt.
       if (Status gone = storage.Delete(name); !gone) s = gone;
     }
     if (!s) return Poisoning(s);
-    if (!append) {
+    if (!durable) {
       // The put was taken in; if it cannot be made stable now, it is no longer known what is there.
       Status stable = storage.Barrier();
       if (!stable) {

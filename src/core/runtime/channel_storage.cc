@@ -109,6 +109,7 @@ uint64_t StorageChannel::refused_replies() const {
 
 Result<seam::StorageReply> ChannelStorage::Send(seam::StorageRequest request) {
   request.volume = volume_;
+  request.provider = provider_;
   seam::StorageReply reply = channel_.Call(std::move(request));
   if (!reply.ok) return reply.code;
   return reply;

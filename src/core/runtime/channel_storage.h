@@ -40,7 +40,8 @@ class StorageChannel {
 
 class ChannelStorage : public seam::Storage {
  public:
-  ChannelStorage(StorageChannel& channel, seam::Volume volume) : channel_(channel), volume_(volume) {}
+  ChannelStorage(StorageChannel& channel, seam::Volume volume, uint8_t provider = 0)
+      : channel_(channel), volume_(volume), provider_(provider) {}
   Status Connect();  // asks for the capabilities; before anything else
 
   seam::Capabilities capabilities() const override { return capabilities_; }
@@ -66,6 +67,7 @@ class ChannelStorage : public seam::Storage {
                 uint64_t length = 0);
   StorageChannel& channel_;
   seam::Volume volume_;
+  uint8_t provider_;
   seam::Capabilities capabilities_;
 };
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <thread>
 
+#include "core/replica/replicated.h"
 #include "core/runtime/engine.h"
 #include "core/session/server.h"
 #include "seam/metrics.h"
@@ -15,6 +16,7 @@ namespace holdfast::runtime {
 namespace {
 
 constexpr uint64_t kStopGraceMs = 2'000;
+constexpr auto kQuorumGrace = std::chrono::seconds(10);  // so long a stop waits for providers
 // Ticks that come faster are the host's affair: the core looks at this many microseconds' distance at most.
 constexpr uint64_t kTickStepUs = 20'000;
 
@@ -39,16 +41,18 @@ crypto::Random& SystemRandom() {
 using Note = std::function<void(const std::string& line)>;
 
 struct Core::State {
-  explicit State(seam::HostEndpoint& h)
-      : host(h), channel(h), storage(channel, seam::Volume::kStore), anchor(channel, seam::Volume::kAnchor) {}
+  explicit State(seam::HostEndpoint& h) : host(h), channel(h), anchor(channel, seam::Volume::kAnchor) {}
 
   void AnswerMetrics(seam::RequestId id);
+  Result<seam::Storage*> Connect(uint32_t count);
   Status Open(SecretBytes passphrase, const CoreOptions& options, const Note& note);
   void Stop();
 
   seam::HostEndpoint& host;
   StorageChannel channel;
-  ChannelStorage storage, anchor;
+  ChannelStorage anchor;
+  std::vector<std::unique_ptr<ChannelStorage>> providers;
+  std::unique_ptr<replica::ReplicatedStorage> replicated;  // where there are several
   std::unique_ptr<Engine> engine;
   std::unique_ptr<session::SessionServer> server;
   sync::Mutex mutex;
@@ -64,11 +68,33 @@ Core::Core(seam::HostEndpoint& host) : s_(std::make_unique<State>(host)) {}
 
 Core::~Core() {
   if (s_->stopper.joinable()) s_->stopper.join();
+  s_->channel.Abort();  // a provider that hangs must not hold up the end
   HF_CHECK(s_->engine == nullptr);
 }
 
+Result<seam::Storage*> Core::State::Connect(uint32_t count) {
+  if (count == 0 || count > limits::kProvidersMax) return Code::kBadConfig;
+  std::vector<seam::Storage*> connected;
+  for (uint32_t i = 0; i < count; ++i) {
+    providers.push_back(
+        std::make_unique<ChannelStorage>(channel, seam::Volume::kStore, static_cast<uint8_t>(i)));
+    Status done = providers.back()->Connect();
+    if (!done && (count == 1 || done.code() != Code::kUnreachable)) return done.error();
+    connected.push_back(done ? providers.back().get() : nullptr);
+  }
+  if (count == 1) return connected.front();
+  auto accused = [this](size_t provider, Code code) {
+    host.FromCore(seam::CoreLog{Code::kProviderLies, provider + 1, static_cast<uint64_t>(code)});
+  };
+  // How many must hold a write the store says, once it is open.
+  replicated = std::make_unique<replica::ReplicatedStorage>(
+      connected, seam::Quorum{count, seam::MajorityOf(count)}, replica::ReplicaOptions{.accused = accused});
+  return replicated.get();
+}
+
 Status Core::State::Open(SecretBytes passphrase, const CoreOptions& options, const Note& note) {
-  HF_TRY_VOID(storage.Connect());
+  HF_TRY(seam::Storage * connected, Connect(options.providers));
+  seam::Storage& storage = *connected;
   if (options.has_anchor) HF_TRY_VOID(anchor.Connect());
   seam::Storage* anchors = options.has_anchor ? &anchor : nullptr;
   store::OpenOptions open;
@@ -117,9 +143,34 @@ void Core::State::AnswerMetrics(seam::RequestId id) {
 }
 
 void Core::State::Stop() {
+  // Writes that wait for providers end after a while, so that the rest can.
+  struct Ended {
+    sync::Mutex mutex;
+    sync::CondVar wake;
+    bool yes HF_GUARDED_BY(mutex) = false;
+  } ended;
+  std::thread patience;
+  if (replicated != nullptr) {
+    patience = std::thread([this, &ended] {
+      auto until = std::chrono::steady_clock::now() + kQuorumGrace;
+      sync::MutexLock lock(ended.mutex);
+      bool in_time = true;
+      while (!ended.yes && in_time) in_time = ended.wake.WaitUntil(ended.mutex, until);
+      if (!ended.yes) replicated->GiveUpWaiting();
+    });
+  }
   engine->BeginStop();         // or calls that wait for space would keep the sessions from ending
   server->Stop(kStopGraceMs);  // the host's credits must still reach it
   Status stopped = engine->Stop();
+  if (patience.joinable()) {
+    replicated->CatchUp(static_cast<uint64_t>(std::chrono::milliseconds(kQuorumGrace).count()));
+    {
+      sync::MutexLock lock(ended.mutex);
+      ended.yes = true;
+      ended.wake.NotifyOne();
+    }
+    patience.join();
+  }
   {
     sync::WriterLock lock(serving_lock);
     serving = false;

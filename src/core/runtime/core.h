@@ -19,6 +19,7 @@ struct CoreOptions {
   size_t cache_bytes = limits::kNodeCacheBytesDefault;
   bool discard_tail = false;
   bool has_anchor = true;  // the host answers for Volume::kAnchor
+  uint32_t providers = 1;  // that the host has been told of
   uint32_t isolation = 0;  // bits of seam/isolation.def in force; shown by the status
 };
 

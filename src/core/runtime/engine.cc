@@ -96,10 +96,15 @@ void Engine::Start() {
   threads_.emplace_back([this] { WriteJournal(); });
   threads_.emplace_back([this] { ApplyLog(); });
   threads_.emplace_back([this] { SaveStates(); });
+  if (storage_.copies() != nullptr) threads_.emplace_back([this] { ScrubProviders(); });
 }
 
 void Engine::BeginStop() {
   stopping_ = true;
+  {
+    MutexLock lock(applied_mutex_);
+    save_wake_.NotifyAll();
+  }
   watches_.Stop();
   Post(kernel::Stop{});
 }

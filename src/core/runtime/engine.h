@@ -95,6 +95,7 @@ class Engine : public session::Backend {
   Status Diff(std::string_view from, std::string_view to, std::string_view table,
               const store::DiffSink& sink) override;
   void SaveState(session::WriteDone done) override;
+  Result<Providers> GetProviders(bool repair) override;
   session::StoreStatus Status_() override;
   void SampleMetrics() override;
   Status Verify(const session::VerifyQuestion& question,
@@ -158,6 +159,11 @@ class Engine : public session::Backend {
   Status CutJournalBelow(FrameNumber below);
   void SaveDone(const store::SavePoint& point, const store::VersionPtr& version);
   std::vector<store::VersionPtr> PinnedVersions(const store::VersionPtr& newest);
+
+  // several providers
+  void SampleProviders();
+  bool ScrubWaits(std::chrono::nanoseconds time);
+  void ScrubProviders();
 
   store::View CurrentView();
   void Fatal(Code code);

@@ -258,6 +258,7 @@ session::StoreStatus Engine::Status_() {
 
 void Engine::SampleMetrics() {
   using seam::Metric;
+  SampleProviders();
   seam::MetricSet& m = seam::Metrics();
   {
     MutexLock lock(order_mutex_);

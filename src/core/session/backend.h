@@ -15,6 +15,7 @@
 #include "core/kernel/kernel.h"
 #include "core/store/offline.h"
 #include "core/tree/descriptor.h"
+#include "seam/copies.h"
 
 namespace holdfast::session {
 
@@ -240,6 +241,16 @@ class Backend {
                       const store::DiffSink& sink) {
     (void)from, (void)to, (void)table, (void)sink;
     return Code::kUnsupported;
+  }
+  // How the store's providers do; with `repair`, after comparing everything on each of them with its hash,
+  // and copying what differs (blocking, long). One provider: nothing to say, and kUnsupported to repair.
+  struct Providers {
+    seam::Quorum quorum;
+    std::vector<seam::CopyState> states;
+    uint64_t bad_objects = 0;  // found by this repair
+  };
+  virtual Result<Providers> GetProviders(bool repair) {
+    return repair ? Result<Providers>(Code::kUnsupported) : Result<Providers>(Providers());
   }
   virtual StoreStatus Status_() = 0;
   // Brings the gauges of seam::Metrics() up to date, limits and processor times with them. Cheap; for who is

@@ -277,6 +277,28 @@ class AdminService final : public v1::Admin::CallbackService {
     });
   }
 
+  ServerUnaryReactor* Providers(CallbackServerContext* context, const v1::ProvidersRequest* request,
+                                v1::ProvidersReply* reply) override {
+    bool repair = request->repair();
+    return OnPool(context, [this, repair, reply]() -> holdfast::Status {
+      HF_TRY(Backend::Providers providers, services_.backend.GetProviders(repair));
+      reply->set_write_quorum(providers.quorum.write);
+      reply->set_bad_objects(providers.bad_objects);
+      for (const seam::CopyState& s : providers.states) {
+        v1::ProviderState* to = reply->add_providers();
+        to->set_current(s.current);
+        to->set_why(static_cast<uint32_t>(s.why));
+        to->set_queued(s.queued);
+        to->set_queued_bytes(s.queued_bytes);
+        to->set_errors(s.errors);
+        to->set_bad_objects(s.bad_objects);
+        to->set_repaired(s.repaired);
+        to->set_milliseconds_since_success(s.milliseconds_since_success);
+      }
+      return Ok();
+    });
+  }
+
   ServerUnaryReactor* ChangePassphrase(CallbackServerContext* context,
                                        const v1::ChangePassphraseRequest* request,
                                        v1::ChangePassphraseReply*) override {

@@ -14,6 +14,7 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kIo:
     case Code::kCrashed:
     case Code::kAlien:
+    case Code::kProviderLies:
     case Code::kTermExhausted:
     case Code::kChannelVersion:
     case Code::kChannelBroken:
@@ -104,6 +105,7 @@ grpc::StatusCode GrpcCode(Code code) {
       return grpc::StatusCode::RESOURCE_EXHAUSTED;
     case Code::kPoisoned:
     case Code::kUnreachable:
+    case Code::kNoQuorum:
     case Code::kStopping:
     case Code::kServerUnreachable:
       return grpc::StatusCode::UNAVAILABLE;

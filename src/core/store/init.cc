@@ -1,6 +1,7 @@
 #include "base/codec.h"
 #include "core/store/offline.h"
 #include "core/store/opener.h"
+#include "core/store/tails.h"
 
 namespace holdfast::store {
 namespace {
@@ -29,6 +30,8 @@ Result<InitResult> InitStore(seam::Storage& storage, const StoreId& store, ByteV
                              const InitOptions& options, crypto::Random& random) {
   HF_TRY(seam::Listing listing, storage.List("", "", 1));
   if (!listing.objects.empty()) return Code::kNotEmpty;
+  seam::Copies* copies = storage.copies();
+  if (copies != nullptr) copies->Adopt({}, {});
 
   Secrets secrets{store, random.NewKey(), {}, {}};
   secrets.keys = seal::StoreKeys::Derive(secrets.master, store);
@@ -50,6 +53,8 @@ Result<InitResult> InitStore(seam::Storage& storage, const StoreId& store, ByteV
   for (const TableId& id : {kHeadsTable, kSystemTable, kSessionsTable})
     log.push_back(CreateSystemTable(id, random));
   log.push_back(SystemRows(options.system_rows));
+  if (copies != nullptr)
+    log.push_back(SystemRows({{std::string(kQuorumRow), EncodeQuorum(copies->quorum())}}));
   log.push_back(SavePointEntry());
   std::set<uint32_t> deleted;
   std::vector<std::string> leftovers;
@@ -112,11 +117,33 @@ Result<std::vector<std::pair<std::string, Bytes>>> ReadSystemRows(seam::Storage&
 }
 
 Status WriteSystemRows(seam::Storage& storage, seam::Storage* anchor, ByteView passphrase,
-                       const std::vector<std::pair<std::string, Bytes>>& rows, crypto::Random& random) {
-  HF_TRY(std::unique_ptr<OpenedStore> s, OpenStore(storage, anchor, passphrase, {}, random, nullptr));
+                       const std::vector<std::pair<std::string, Bytes>>& rows, crypto::Random& random,
+                       std::optional<seam::Quorum> quorum) {
+  OpenOptions options;
+  options.quorum = quorum;
+  HF_TRY(std::unique_ptr<OpenedStore> s, OpenStore(storage, anchor, passphrase, options, random, nullptr));
   NodeCache cache(16u << 20);
-  HF_TRY_VOID(
-      AppendInline(storage, anchor, *s, journal::FrameKind::kWave, {SystemRows(rows)}, cache, random));
+  std::vector<journal::Entry> entries;
+  if (!rows.empty()) entries.push_back(SystemRows(rows));
+  if (quorum) {
+    HF_TRY(seam::Quorum before, ReadQuorum(storage, s->state->CurrentView().base));
+    if (before == *quorum) quorum.reset();
+  }
+  if (quorum) {
+    if (seam::Copies* copies = storage.copies()) {
+      for (const seam::CopyState& c : copies->States()) {
+        if (!c.current) return Code::kNoQuorum;
+      }
+    }
+    entries.push_back(SystemRows({{std::string(kQuorumRow), EncodeQuorum(*quorum)}}));
+  }
+  if (!entries.empty())
+    HF_TRY_VOID(AppendInline(storage, anchor, *s, journal::FrameKind::kWave, entries, cache, random));
+  // Openings look for the row in a save: both slots get it.
+  for (int i = 0; i < 2 && quorum; ++i) {
+    HF_TRY_VOID(
+        AppendInline(storage, anchor, *s, journal::FrameKind::kWave, {SavePointEntry()}, cache, random));
+  }
   return CloseInline(storage, anchor, *s, cache, random);
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "seam/copies.h"
+
 namespace holdfast::store {
 
 namespace {
@@ -14,8 +16,22 @@ std::unique_ptr<SegmentReader> MakeReader(const TreeVersion& version, const Segm
   return std::make_unique<SegmentReader>(SegmentReader{s.id, std::move(name), std::move(opener)});
 }
 
+// Several providers: from the first whose bytes open.
+Status OpenFromAny(seam::Storage& storage, const tree::NodeRef& ref, SegmentReader& reader,
+                   NodeScratch& scratch) {
+  const tree::Hint& at = ref.hint;
+  Status read =
+      seam::ReadAccepted(storage, reader.name, at.offset, at.length, [&](UntrustedBytes sealed) -> Status {
+        if (sealed.size() != at.length) return Code::kTampered;
+        scratch.sealed = std::move(sealed);
+        return reader.opener.OpenInto(ref.address, at.offset, scratch.sealed.parse(), scratch.node);
+      });
+  return read || read.code() != Code::kNotFound ? read : Status(Code::kMissing);
+}
+
 Status ReadAndOpen(seam::Storage& storage, const tree::NodeRef& ref, SegmentReader& reader,
                    NodeScratch& scratch) {
+  if (storage.copies() != nullptr) return OpenFromAny(storage, ref, reader, scratch);
   Status read = storage.GetRangeInto(reader.name, ref.hint.offset, ref.hint.length, scratch.sealed);
   if (!read) return read.code() == Code::kNotFound ? Error(Code::kMissing) : read.error();
   if (scratch.sealed.size() != ref.hint.length) return Code::kTampered;

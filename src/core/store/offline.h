@@ -10,6 +10,7 @@
 
 #include "core/seal/anchor.h"
 #include "core/seal/unlock.h"
+#include "seam/copies.h"
 #include "seam/storage.h"
 
 namespace holdfast::store {
@@ -31,13 +32,15 @@ Result<InitResult> InitStore(seam::Storage& storage, const StoreId& store, ByteV
 
 // One thing that verify, open or restore has to say about an object.
 struct Finding {
-  enum class Kind { kMissing, kChanged, kExtra, kStale, kTorn, kLeftover, kPending, kNote } kind;
+  enum class Kind { kMissing, kChanged, kExtra, kStale, kTorn, kLeftover, kPending, kNote, kBehind } kind;
   std::string object;
   Code code;
   std::string detail;  // plain English, no user data
+  int provider = -1;   // of several, from 0; -1: there is one, or all of them
   bool bad() const {
     return kind == Kind::kMissing || kind == Kind::kChanged || kind == Kind::kExtra || kind == Kind::kStale;
   }
+  std::string Name() const;  // "segments/0A…"; with several providers "provider 2: segments/0A…" (from 1)
   std::string Line() const;  // "changed  segments/0A… at byte 8120: authentication tag does not match"
 };
 
@@ -94,9 +97,31 @@ Result<std::vector<std::pair<std::string, Bytes>>> ReadSystemRows(seam::Storage&
                                                                   std::string_view prefix);
 
 // Opens for writing, applies `rows` to the system table durably, and closes cleanly. With --adopt: the new
-// client. `anchor` may be null; it is written as by every opening.
+// client. `anchor` may be null; it is written as by every opening. With `quorum` the store lies on those
+// providers from then on, whatever it said before: each must answer (kNoQuorum) and is filled by copying.
 Status WriteSystemRows(seam::Storage& storage, seam::Storage* anchor, ByteView passphrase,
-                       const std::vector<std::pair<std::string, Bytes>>& rows, crypto::Random& random);
+                       const std::vector<std::pair<std::string, Bytes>>& rows, crypto::Random& random,
+                       std::optional<seam::Quorum> quorum = {});
+
+// How the providers of a store that nobody serves do. Opens read-only.
+struct ProviderReport {
+  bool answers = false;
+  Code why{};       // why not, or what is wrong with what it holds
+  SaveNumber save;  // newest whole one; the index that its journal ends at
+  LogIndex index;
+  bool behind = false;  // another one has more
+};
+struct ProvidersReport {
+  seam::Quorum quorum;  // as the store has it
+  std::vector<ProviderReport> providers;
+};
+Result<ProvidersReport> InspectProviders(seam::Storage& storage, ByteView passphrase);
+
+// Opens for writing, compares every object on every provider with its hash, copies what differs, closes
+// cleanly. `bad` gets how many objects were wrong where a provider should have had them.
+Result<std::vector<seam::CopyState>> RepairProviders(seam::Storage& storage, seam::Storage* anchor,
+                                                     ByteView passphrase, crypto::Random& random,
+                                                     uint64_t& bad);
 
 // A tag as the last save has it.
 struct TagInfo {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/store/rows.h"
+#include "core/store/tails.h"
 
 namespace holdfast::store {
 namespace {
@@ -135,6 +136,12 @@ Status ReadUnlocked(seam::Storage& storage, const AnchorInput& anchor, bool disc
   r.chain_options.start = {m.frame, m.root.position};
   r.chain_options.known_durable = m.root.position.index;
   r.chain_options.discard_tail = discard_tail;
+  if (storage.copies() != nullptr) {
+    HF_TRY(r.quorum, ReadQuorum(storage, r.version));
+    HF_TRY_VOID(std::move(anchored));
+    HF_TRY_VOID(ReadTails(storage, keyring, r.quorum, r));
+    return ProveFreshness(storage, anchor, r);
+  }
   HF_TRY(r.chain, journal::ReadChain(storage, keyring, r.secrets.keys.chain, r.chain_options));
   AddJournalFindings(r.chain, false, r.findings);
   HF_TRY_VOID(std::move(anchored));
@@ -148,7 +155,8 @@ Status ReadOlder(seam::Storage& storage, Reading& r) {
   const Slot& older = r.slots.slot[1 - r.slots.newest];
   r.older_options = r.chain_options;
   r.older_options.start = {older.manifest.frame, older.manifest.root.position};
-  HF_TRY(r.older_chain, journal::ReadChain(storage, older.keyring, r.secrets.keys.chain, r.older_options));
+  seam::Storage& whose = storage.copies() != nullptr ? storage.copies()->copy(r.chain_copy) : storage;
+  HF_TRY(r.older_chain, journal::ReadChain(whose, older.keyring, r.secrets.keys.chain, r.older_options));
   return Ok();
 }
 
@@ -217,6 +225,34 @@ Status ReplayInto(seam::Storage& storage, seam::Storage* anchor, const Reading& 
 
 }  // namespace
 
+namespace {
+
+// Brings the providers up to what was read, as far as the barrier needs it before it is written (C2).
+Status AdoptCopies(seam::Storage& storage, const OpenOptions& options, Reading& r) {
+  seam::Copies* copies = storage.copies();
+  if (copies == nullptr) {
+    auto said = ReadQuorum(storage, r.version);  // what is wrong with the table shows where it is needed
+    if (said && !options.quorum) r.quorum = *said;
+  }
+  seam::Quorum quorum = options.quorum.value_or(r.quorum);
+  if (copies == nullptr && quorum.providers == 1) return Ok();
+  size_t given = copies != nullptr ? copies->count() : 1;
+  if (quorum.providers != given) {
+    r.findings.push_back({Finding::Kind::kNote, std::string(kQuorumRow), Code::kNoQuorum,
+                          "the store lies on " + std::to_string(quorum.providers) + " providers, not " +
+                              std::to_string(given)});
+    return Code::kNoQuorum;
+  }
+  HF_TRY(seam::Catalogue catalogue, CatalogueOf(storage, r));
+  copies->SetQuorum(quorum);
+  copies->RequireForJournal(quorum.open());
+  copies->Adopt(std::move(catalogue), {});
+  copies->CatchUp(limits::kProviderOpeningMs);
+  return Ok();
+}
+
+}  // namespace
+
 Result<std::unique_ptr<State>> ReplayReadOnly(seam::Storage& storage, const Reading& r, NodeCache& cache) {
   VersionNodes nodes(storage, r.version, cache);
   const seal::Keyring& keyring = r.slots.slot[r.slots.newest].keyring;
@@ -250,10 +286,11 @@ Result<std::unique_ptr<OpenedStore>> OpenStore(seam::Storage& storage, seam::Sto
     if (findings_on_error != nullptr) *findings_on_error = r.findings;
     return e;
   };
-  if (!storage.capabilities().exclusive)
-    return failed(Code::kUnsupported);  // rule C3: it could not be fenced
+  bool fenced = storage.capabilities().exclusive;
+  if (!fenced && storage.copies() == nullptr) return failed(Code::kUnsupported);  // rule C3
   if (Status read = ReadStore(storage, passphrase, anchor_input, options.discard_tail, r); !read)
     return failed(read.error());
+  if (!fenced) return failed(Code::kUnsupported);  // of several it is first known that enough answer
 
   auto s = std::make_unique<OpenedStore>();
   const Manifest& m = r.slots.manifest();
@@ -261,7 +298,10 @@ Result<std::unique_ptr<OpenedStore>> OpenStore(seam::Storage& storage, seam::Sto
   s->placement = options.placement;
   s->writer = std::make_unique<journal::JournalWriter>(
       storage, journal::JournalWriter::Options{r.chain_options.id, options.journal_file_bytes});
-  if (Status barrier = WriteBarrier(r, *s, random); !barrier) return failed(barrier.error());
+  if (Status adopted = AdoptCopies(storage, options, r); !adopted) return failed(adopted.error());
+  Status barrier = WriteBarrier(r, *s, random);
+  if (!barrier) return failed(barrier.error());
+  if (storage.copies() != nullptr) storage.copies()->RequireForJournal(storage.copies()->quorum().write);
   HF_TRY(size_t pending, DeletePending(storage, m.save));
   if (pending > 0)
     r.findings.push_back({Finding::Kind::kPending, std::string(kSegmentsPrefix), Code::kTorn,

@@ -6,6 +6,7 @@
 #include "core/journal/writer.h"
 #include "core/store/save.h"
 #include "core/store/slots.h"
+#include "seam/copies.h"
 
 namespace holdfast::store {
 
@@ -14,6 +15,8 @@ struct Reading {
   Secrets secrets;
   Slots slots;
   journal::Chain chain;
+  size_t chain_copy = 0;  // of several providers, the one that has all of it
+  seam::Quorum quorum;    // as the store has it
   journal::ReadOptions chain_options;
   std::optional<seal::AnchorClaim> anchor;  // that proved freshness
   Freshness freshness;
@@ -32,8 +35,8 @@ struct AnchorInput {
 
 // errors  of UnlockStore; kBothSlotsBad; kTampered, kMissing (journal); kRolledBack: an anchor is newer than
 // what is
-//         here; kForked: the anchor is not an ancestor; kAuthFailed: the anchor is forged. `findings` says
-//         which object. On an error `out` holds what was found until then.
+//         here; kForked: the anchor is not an ancestor; kAuthFailed: the anchor is forged; kNoQuorum.
+//         `findings` says which object. On an error `out` holds what was found until then.
 Status ReadStore(seam::Storage& storage, ByteView passphrase, const AnchorInput& anchor, bool discard_tail,
                  Reading& out);
 // The same with out.secrets in place already.
@@ -55,6 +58,9 @@ struct OpenOptions {
   size_t cache_bytes = 64u << 20;  // while opening
   uint64_t journal_file_bytes = limits::kJournalFileBytes;
   Placement placement = {};
+  // Instead of what the store says of itself: how many providers it lies on from now on. The caller writes
+  // the row.
+  std::optional<seam::Quorum> quorum = std::nullopt;
 };
 
 // An open store: this process is the writer until it is fenced. The kernel and the applier go on from here.

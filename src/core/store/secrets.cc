@@ -2,6 +2,7 @@
 
 #include "base/codec.h"
 #include "core/store/slots.h"
+#include "seam/copies.h"
 
 namespace holdfast::store {
 namespace {
@@ -67,9 +68,7 @@ Finding ServedByCopy(Code why) {
   }
 }
 
-}  // namespace
-
-Result<Secrets> UnlockStore(seam::Storage& storage, ByteView passphrase, std::vector<Finding>& findings) {
+Result<Secrets> UnlockOne(seam::Storage& storage, ByteView passphrase, std::vector<Finding>& findings) {
   SlotHints slots[2];
   for (int i : {0, 1}) {
     HF_TRY(slots[i], HintsOf(storage, i));
@@ -115,7 +114,35 @@ Result<Secrets> UnlockStore(seam::Storage& storage, ByteView passphrase, std::ve
   return why;
 }
 
+}  // namespace
+
+Result<Secrets> UnlockStore(seam::Storage& storage, ByteView passphrase, std::vector<Finding>& findings) {
+  seam::Copies* copies = storage.copies();
+  if (copies == nullptr) return UnlockOne(storage, passphrase, findings);
+  Code answer = Code::kUnreachable;
+  for (size_t i : copies->Order()) {
+    std::vector<Finding> said;
+    auto secrets = UnlockOne(copies->copy(i), passphrase, said);
+    for (Finding& f : said) f.provider = static_cast<int>(i);
+    findings.insert(findings.end(), said.begin(), said.end());
+    if (secrets) return secrets;
+    // One that says nothing, or has nothing, hides no better answer.
+    bool worse = secrets.code() == Code::kUnreachable || secrets.code() == Code::kNoStore;
+    if (!worse || answer == Code::kUnreachable) answer = secrets.code();
+  }
+  return answer;
+}
+
 Result<StoreId> PeekStore(seam::Storage& storage) {
+  if (seam::Copies* copies = storage.copies()) {
+    Code answer = Code::kUnreachable;
+    for (size_t i : copies->Order()) {
+      auto id = PeekStore(copies->copy(i));
+      if (id) return id;
+      if (answer == Code::kUnreachable) answer = id.code();
+    }
+    return answer;
+  }
   for (int slot : {0, 1}) {
     HF_TRY(SlotHints hints, HintsOf(storage, slot));
     if (hints.store) return *hints.store;

@@ -1,5 +1,7 @@
 #include "core/store/slots.h"
 
+#include <algorithm>
+
 #include "base/codec.h"
 #include "base/crc32c.h"
 #include "crypto/hash.h"
@@ -127,6 +129,8 @@ Result<Slot> ReadSlot(seam::Storage& storage, int slot, const Secrets& secrets) 
     return Bad(Slot::Kind::kTampered, Code::kAuthFailed, slot, kNumberFile);
   }
   SlotFiles files;
+  seam::Catalogue known;
+  known[SlotName(slot, kNumberFile)] = {{number->size(), crypto::Sha256(number->parse())}};
   for (int i = 0; i < 5; ++i) {
     auto bytes = storage.Get(SlotName(slot, kFiles[i]));
     if (!bytes) {
@@ -136,6 +140,7 @@ Result<Slot> ReadSlot(seam::Storage& storage, int slot, const Secrets& secrets) 
       return bytes.error();
     }
     files.file[i] = std::move(bytes).value().take();
+    known[SlotName(slot, kFiles[i])] = {{files.file[i].size(), crypto::Sha256(files.file[i])}};
   }
   if (files.ComputeDigest() != digest) {
     // The digest tells that one of them differs; the sealed parts tell which.
@@ -146,20 +151,64 @@ Result<Slot> ReadSlot(seam::Storage& storage, int slot, const Secrets& secrets) 
     }
     return Bad(Slot::Kind::kTampered, Code::kTampered, slot, kKeysFile);  // its copy of the unlocker record
   }
-  return OpenSlot(slot, n, files, secrets);
+  Slot s = OpenSlot(slot, n, files, secrets);
+  s.files = std::move(known);
+  return s;
 }
+
+namespace {
+
+Finding SlotFinding(const Slot& slot, int provider) {
+  auto kind = slot.code == Code::kMissing ? Finding::Kind::kMissing : Finding::Kind::kChanged;
+  return {kind, slot.object, slot.code, "slot is unusable", provider};
+}
+
+// The one to use, of what the providers hold. What is wrong with the others is said where one is good.
+Result<Slot> ReadSlotOfCopies(seam::Copies& copies, int index, const Secrets& secrets,
+                              std::vector<Finding>& findings) {
+  std::vector<std::pair<Slot, int>> read;
+  Code failed = Code::kUnreachable;
+  for (size_t i = 0; i < copies.count(); ++i) {
+    Result<Slot> slot = ReadSlot(copies.copy(i), index, secrets);
+    if (slot) {
+      read.emplace_back(std::move(slot).value(), static_cast<int>(i));
+    } else {
+      failed = slot.code();
+    }
+  }
+  if (read.empty()) return failed;
+  std::pair<Slot, int>* best = nullptr;
+  auto like = [&](const Slot& s) {
+    return std::count_if(read.begin(), read.end(), [&](const auto& r) { return r.first.files == s.files; });
+  };
+  for (auto& r : read) {
+    if (r.first.kind != Slot::Kind::kValid) continue;
+    if (best == nullptr || r.first.manifest.save > best->first.manifest.save ||
+        (r.first.manifest.save == best->first.manifest.save && like(r.first) > like(best->first))) {
+      best = &r;
+    }
+  }
+  if (best == nullptr) return std::move(read.front().first);
+  for (const auto& [slot, provider] : read) {
+    if (slot.kind == Slot::Kind::kTampered) findings.push_back(SlotFinding(slot, provider));
+  }
+  return std::move(best->first);
+}
+
+}  // namespace
 
 Result<Slots> ReadSlots(seam::Storage& storage, const Secrets& secrets, std::vector<Finding>& findings) {
   Slots s;
+  seam::Copies* copies = storage.copies();
   for (int i = 0; i < 2; ++i) {
-    HF_TRY(s.slot[i], ReadSlot(storage, i, secrets));
+    HF_TRY(s.slot[i], copies != nullptr ? ReadSlotOfCopies(*copies, i, secrets, findings)
+                                        : ReadSlot(storage, i, secrets));
     const Slot& slot = s.slot[i];
     if (slot.kind == Slot::Kind::kUnused) {
       findings.push_back(
           {Finding::Kind::kTorn, slot.object, slot.code, "slot is unused: its save did not finish"});
     } else if (slot.kind == Slot::Kind::kTampered) {
-      auto kind = slot.code == Code::kMissing ? Finding::Kind::kMissing : Finding::Kind::kChanged;
-      findings.push_back({kind, slot.object, slot.code, "slot is unusable"});
+      findings.push_back(SlotFinding(slot, -1));
     }
   }
   bool v0 = s.slot[0].kind == Slot::Kind::kValid, v1 = s.slot[1].kind == Slot::Kind::kValid;

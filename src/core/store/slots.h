@@ -3,6 +3,7 @@
 #define HOLDFAST_CORE_STORE_SLOTS_H_
 
 #include "core/store/secrets.h"
+#include "seam/copies.h"
 
 namespace holdfast::store {
 
@@ -25,12 +26,16 @@ struct Slot {
   std::string object;  // which object showed it
   Manifest manifest;   // if valid
   seal::Keyring keyring;
+  seam::Catalogue files;  // its six, as they lie there
 };
 // An Error is the storage's alone. Unused: state-save-number absent or shorter than 72 bytes (torn).
 Result<Slot> ReadSlot(seam::Storage& storage, int slot, const Secrets& secrets);
 
 // Both slots and the one to open from: the valid one with the larger number.
 //   kBothSlotsBad; findings say what is wrong with each
+// With several providers each slot is taken from whoever has the newest of it that is valid (of two of one
+// number the one that more have): each wrote its own only after all that it names, so any of them can be
+// opened.
 struct Slots {
   Slot slot[2];
   int newest = 0;

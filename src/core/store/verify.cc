@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <iterator>
+#include <tuple>
 #include <unordered_map>
 
 #include "core/store/public_digests.h"
@@ -322,9 +323,13 @@ Result<VerifyReport> Finish(seam::Storage& storage, Status read, const VerifyOpt
 }  // namespace
 
 std::string Finding::Line() const {
-  static constexpr std::string_view kNames[] = {"missing", "changed",  "extra",   "stale",
-                                                "torn",    "leftover", "pending", "note"};
-  return std::string(kNames[static_cast<int>(kind)]) + "  " + object + ": " + detail;
+  static constexpr std::string_view kNames[] = {"missing",  "changed", "extra", "stale", "torn",
+                                                "leftover", "pending", "note",  "behind"};
+  return std::string(kNames[static_cast<int>(kind)]) + "  " + Name() + ": " + detail;
+}
+
+std::string Finding::Name() const {
+  return provider < 0 ? object : "provider " + std::to_string(provider + 1) + ": " + object;
 }
 
 std::string Freshness::Line() const {
@@ -356,13 +361,150 @@ Result<VerifyReport> VerifyAndKeep(seam::Storage& storage, ByteView passphrase, 
   return Finish(storage, std::move(read), options, r);
 }
 
+namespace {
+
+Secrets CloneOf(const Secrets& s) {
+  return {s.store, s.master.Clone(), seal::StoreKeys::Derive(s.master, s.store), s.unlockers};
+}
+
+// What one of several providers holds, judged by itself and then beside the others.
+struct CopyReading {
+  Reading reading;
+  Status read, older;
+  bool answered() const { return read || CodeExit(read.code()) == 3; }
+  bool newer_than(const CopyReading& o) const {
+    auto rank = [](const CopyReading& c) {
+      const journal::LogPosition& end = c.reading.chain.end;
+      return std::tuple(bool(c.read), end.term, end.index, c.reading.slots.manifest().save);
+    };
+    return rank(*this) > rank(o);
+  }
+};
+
+class CopiesVerifier {
+ public:
+  CopiesVerifier(seam::Copies& copies, bool append, const Secrets& secrets, const VerifyOptions& options)
+      : copies_(copies), append_(append), secrets_(secrets), options_(options), read_(copies.count()) {}
+
+  Result<VerifyReport> Run(std::vector<Finding> findings) {
+    Read();
+    size_t answered = 0;
+    for (const CopyReading& c : read_) answered += c.answered() ? 1 : 0;
+    if (answered == 0) return Code::kUnreachable;
+    // Held to the anchor is who has most: the others are behind, which needs no other proof.
+    auto anchored = std::make_unique<CopyReading>();
+    ReadOne(best_, {options_.anchor, options_.anchor_name}, *anchored);
+    read_[best_].reading = std::move(anchored->reading);
+    read_[best_].read = anchored->read;
+    read_[best_].older = anchored->older;
+    if (options_.release_writes) options_.release_writes();
+    VerifyReport all;
+    all.findings = std::move(findings);
+    for (size_t i = 0; i < read_.size(); ++i) HF_TRY_VOID(Judge(i, all));
+    for (const Finding& f : all.findings) {
+      if (f.bad() && !all.verdict) all.verdict = VerdictOf(f);
+    }
+    if (!all.verdict && options_.require_fresh && !all.freshness.proven)
+      all.verdict = Code::kFreshnessUnproven;
+    return all;
+  }
+
+ private:
+  void ReadOne(size_t i, const AnchorInput& anchor, CopyReading& to) {
+    to.reading.secrets = CloneOf(secrets_);
+    to.reading.chain_options.whole_objects = !append_;
+    to.read = ReadUnlocked(copies_.copy(i), anchor, options_.discard_tail, to.reading);
+    if (to.read) to.older = ReadOlder(copies_.copy(i), to.reading);
+  }
+  void Read() {
+    if (options_.hold_writes) options_.hold_writes();
+    std::vector<seam::CopyState> states = copies_.States();
+    for (size_t i = 0; i < read_.size(); ++i) {
+      if (options_.hold_writes && (!states[i].current || states[i].queued > 0)) {
+        read_[i].read = Code::kUnreachable;  // it is being written to
+        continue;
+      }
+      ReadOne(i, {}, read_[i]);
+      if (i > 0 && read_[i].newer_than(read_[best_])) best_ = i;
+    }
+  }
+  void Say(VerifyReport& all, size_t i, Finding::Kind kind, std::string object, Code code, std::string why) {
+    all.findings.push_back({kind, std::move(object), code, std::move(why), static_cast<int>(i)});
+  }
+  Status Judge(size_t i, VerifyReport& all) {
+    CopyReading& c = read_[i];
+    if (!c.answered()) {
+      bool empty = c.read.code() == Code::kNoStore || c.read.code() == Code::kBothSlotsBad;
+      Say(all, i, empty ? Finding::Kind::kMissing : Finding::Kind::kBehind, "everything", c.read.code(),
+          std::string(CodeText(c.read.code())));
+      return Ok();
+    }
+    LogIndex last = c.reading.chain.end.index;
+    SaveNumber save = c.read ? c.reading.slots.manifest().save : SaveNumber();
+    Digest chain = c.reading.chain.end.chain;
+    HF_TRY_VOID(c.older);
+    if (auto record = copies_.copy(i).Get(seal::kUnlockersName);
+        !record || !Equal(record->parse(), secrets_.unlockers)) {
+      Say(all, i, record ? Finding::Kind::kChanged : Finding::Kind::kMissing,
+          std::string(seal::kUnlockersName), record ? Code::kTampered : record.code(),
+          "differs from the record that was opened");
+    }
+    bool read = bool(c.read);
+    Code why = read ? Code{} : c.read.code();
+    VerifyOptions alone;
+    alone.progress = options_.progress;
+    alone.workers = options_.workers;
+    HF_TRY(VerifyReport one, Finish(copies_.copy(i), c.read, alone, c.reading));
+    bool bad = false;
+    for (Finding& f : one.findings) {
+      bad = bad || f.bad();
+      f.provider = static_cast<int>(i);
+      all.findings.push_back(std::move(f));
+    }
+    if (!read && !bad) Say(all, i, Finding::Kind::kChanged, "everything", why, std::string(CodeText(why)));
+    if (i == best_) {
+      one.findings = std::move(all.findings);
+      one.verdict = all.verdict;
+      all = std::move(one);
+      return Ok();
+    }
+    if (!read) return Ok();
+    const Reading& best = read_[best_].reading;
+    if (last < best.chain.end.index || save < best.slots.manifest().save) {
+      Say(all, i, Finding::Kind::kBehind, "journal and saves", Code::kMissing,
+          "at index " + std::to_string(last.value) + " of " + std::to_string(best.chain.end.index.value) +
+              ", save " + std::to_string(save.value) + " of " +
+              std::to_string(best.slots.manifest().save.value));
+    } else if (last == best.chain.end.index && chain != best.chain.end.chain) {
+      Say(all, i, Finding::Kind::kStale, "journal", Code::kForked, "has another history");
+    }
+    return Ok();
+  }
+
+  seam::Copies& copies_;
+  const bool append_;
+  const Secrets& secrets_;
+  const VerifyOptions& options_;
+  std::vector<CopyReading> read_;
+  size_t best_ = 0;
+};
+
+}  // namespace
+
 Result<VerifyReport> VerifyStore(seam::Storage& storage, ByteView passphrase, const VerifyOptions& options) {
   Reading r;
+  if (seam::Copies* copies = storage.copies()) {
+    HF_TRY(Secrets secrets, UnlockStore(storage, passphrase, r.findings));
+    return CopiesVerifier(*copies, storage.capabilities().append, secrets, options).Run({});
+  }
   return VerifyAndKeep(storage, passphrase, options, r);
 }
 
 Result<VerifyReport> VerifyUnlocked(seam::Storage& storage, Secrets secrets, const VerifyOptions& options,
                                     std::vector<Finding> findings_so_far) {
+  if (seam::Copies* copies = storage.copies())
+    return CopiesVerifier(*copies, storage.capabilities().append, secrets, options)
+        .Run(std::move(findings_so_far));
   Reading r;
   r.secrets = std::move(secrets);
   r.findings = std::move(findings_so_far);

@@ -71,6 +71,30 @@ Overloaded(F...) -> Overloaded<F...>;
 
 }  // namespace
 
+// A provider that could not be opened: it is behind until the next start.
+class AbsentStorage : public seam::Storage {
+ public:
+  seam::Capabilities capabilities() const override { return {}; }
+  Result<UntrustedBytes> Get(std::string_view) override { return Code::kUnreachable; }
+  Result<UntrustedBytes> GetRange(std::string_view, uint64_t, uint64_t) override {
+    return Code::kUnreachable;
+  }
+  Result<seam::VersionedBytes> GetVersioned(std::string_view) override { return Code::kUnreachable; }
+  Status Put(std::string_view, ByteView) override { return Code::kUnreachable; }
+  Status PutIfAbsent(std::string_view, ByteView) override { return Code::kUnreachable; }
+  Result<seam::ObjectVersion> PutIfVersion(std::string_view, ByteView, const seam::ObjectVersion&) override {
+    return Code::kUnreachable;
+  }
+  Status Delete(std::string_view) override { return Code::kUnreachable; }
+  Result<seam::Listing> List(std::string_view, std::string_view, size_t) override {
+    return Code::kUnreachable;
+  }
+  Status Barrier() override { return Code::kUnreachable; }
+  Status CreateAppendable(std::string_view, uint64_t, ByteView) override { return Code::kUnreachable; }
+  Status Append(std::string_view, uint64_t, ByteView) override { return Code::kUnreachable; }
+  Status Trim(std::string_view, uint64_t) override { return Code::kUnreachable; }
+};
+
 // What the core asked of the provider, and what came of it.
 class StorageCounts {
  public:
@@ -96,7 +120,8 @@ class StorageCounts {
 struct Server::State {
   ServerConfig config;
   std::shared_ptr<spdlog::logger> log;
-  std::unique_ptr<seam::Storage> store;
+  std::vector<std::unique_ptr<seam::Storage>> stores;  // null: absent
+  AbsentStorage absent;
   std::unique_ptr<AnchorFile> anchor;
   std::unique_ptr<SavingLock> saving;
   int signals = -1;  // signalfd
@@ -104,7 +129,7 @@ struct Server::State {
 
   seam::CoreEndpoint* core = nullptr;
   std::unique_ptr<Net> net;
-  std::unique_ptr<StorageLanes> lanes;
+  std::vector<std::unique_ptr<StorageLanes>> lanes;  // by provider
   StorageCounts storage;
   std::unique_ptr<MetricsServer> metrics_server;
 
@@ -118,6 +143,17 @@ struct Server::State {
   ~State() {
     if (signals >= 0) ::close(signals);
     if (wake >= 0) ::close(wake);
+  }
+  void Submit(seam::StorageRequest m) {
+    storage.Request();
+    size_t provider = m.volume == seam::Volume::kStore ? m.provider : 0;
+    if (provider < lanes.size()) return lanes[provider]->Submit(std::move(m));
+    seam::StorageReply reply;
+    reply.id = m.id;
+    reply.operation = m.operation;
+    reply.code = Code::kInvalidArgument;
+    storage.Reply(reply);
+    core->FromHost(std::move(reply));
   }
   void Hello(const seam::CoreHello& m) {
     for (const seam::IsolationInfo& i : seam::IsolationTable()) {
@@ -157,8 +193,20 @@ Result<std::unique_ptr<Server>> Server::Open(const ServerConfig& config, std::st
   *why = "signals";
   if (s->signals < 0 || s->wake < 0) return Code::kIo;
 
-  *why = config.store_url;
-  HF_TRY(s->store, OpenStorage(config.store_url, OpenMode::kReadWrite));
+  std::vector<std::string> urls = {config.store_url};
+  urls.insert(urls.end(), config.other_store_urls.begin(), config.other_store_urls.end());
+  for (const std::string& url : urls) {
+    *why = url;
+    auto opened = OpenStorage(url, OpenMode::kReadWrite);
+    // One of several may be missing: whether the others are enough the core knows.
+    bool may_lack = urls.size() > 1 && !opened &&
+                    (opened.code() == Code::kNoStore || opened.code() == Code::kUnreachable ||
+                     opened.code() == Code::kIo);
+    if (!opened && !may_lack) return opened.error();
+    if (may_lack)
+      s->log->warn("provider {} does not answer: {}: {}", s->stores.size() + 1, url, CodeText(opened.code()));
+    s->stores.push_back(may_lack ? nullptr : std::move(opened).value());
+  }
   if (!config.anchor_file.empty()) s->anchor = std::make_unique<AnchorFile>(config.anchor_file);
 
   *why = config.temporary_path;
@@ -178,21 +226,25 @@ Result<std::unique_ptr<Server>> Server::Open(const ServerConfig& config, std::st
 void Server::Attach(seam::CoreEndpoint& core) {
   s_->core = &core;
   s_->net = std::make_unique<Net>(core);
-  s_->lanes = std::make_unique<StorageLanes>(*s_->store, s_->anchor.get(), s_->saving.get(),
-                                             [&core, &counts = s_->storage](seam::StorageReply reply) {
-                                               counts.Reply(reply);
-                                               core.FromHost(std::move(reply));
-                                             });
+  auto done = [&core, &counts = s_->storage](seam::StorageReply reply) {
+    counts.Reply(reply);
+    core.FromHost(std::move(reply));
+  };
+  SavingLock* saving = s_->saving.get();  // the first provider that is there stands for the save
+  auto frames = s_->stores.size() > 1 ? StorageLanes::Frames::kByUs : StorageLanes::Frames::kByCaller;
+  for (const auto& store : s_->stores) {
+    seam::Storage& to = store != nullptr ? *store : static_cast<seam::Storage&>(s_->absent);
+    s_->lanes.push_back(std::make_unique<StorageLanes>(to, s_->anchor.get(),
+                                                       store != nullptr ? saving : nullptr, done, frames));
+    if (store != nullptr) saving = nullptr;
+  }
   core.FromHost(seam::Tick{MonotonicUs(), WallMs()});
 }
 
 void Server::FromCore(seam::CoreToHost message) {
   State& s = *s_;
   std::visit(Overloaded{
-                 [&](seam::StorageRequest& m) {
-                   s.storage.Request();
-                   s.lanes->Submit(std::move(m));
-                 },
+                 [&](seam::StorageRequest& m) { s.Submit(std::move(m)); },
                  [&](seam::CoreHello& m) { s.Hello(m); },
                  [&](seam::CoreNote& m) { s.Note(m); },
                  [&](seam::MetricsReply& m) { s.TakeMetrics(std::move(m)); },
@@ -335,7 +387,7 @@ Status Server::Run() {
 void Server::Shutdown() {
   s_->metrics_server.reset();  // it asks the others
   if (s_->net) s_->net->Stop();
-  s_->lanes.reset();
+  s_->lanes.clear();
   RemovePortFiles();
 }
 

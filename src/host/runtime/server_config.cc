@@ -58,6 +58,10 @@ class ConfigReader {
         if (!known->second.contains(key)) return Bad("unknown key '" + name + "." + key + "'");
         // yaml-cpp keeps both and gives the first: an operator who reads the second is misled.
         if (!seen.insert(key).second) return Bad("'" + name + "." + key + "' is given twice");
+        if (name + "." + key == "Service.DataStore" && entry.second.IsSequence()) {
+          HF_TRY_VOID(TakeStores(entry.second));
+          continue;
+        }
         if (!entry.second.IsScalar()) return Bad("'" + name + "." + key + "' is not a plain value");
         HF_TRY_VOID(Take(name + "." + key, entry.second.Scalar()));
       }
@@ -114,6 +118,21 @@ class ConfigReader {
     static const std::set<std::string> kLevels = {"trace", "debug", "info", "warn", "error", "off"};
     if (!kLevels.contains(value)) return Bad("'" + key + "' is not one of trace debug info warn error off");
     config_.log_level = value;
+    return Ok();
+  }
+
+  Status TakeStores(const YAML::Node& list) {
+    if (list.size() == 0 || list.size() > limits::kProvidersMax)
+      return Bad("'Service.DataStore' does not name 1 to " + std::to_string(limits::kProvidersMax) +
+                 " providers");
+    std::set<std::string> seen;
+    for (const YAML::Node& one : list) {
+      if (!one.IsScalar() || one.Scalar().empty())
+        return Bad("'Service.DataStore' is not a list of store URLs");
+      std::string url = ResolveStoreUrl(one.Scalar(), directory_);
+      if (!seen.insert(url).second) return Bad("'Service.DataStore' names '" + url + "' twice");
+      config_.store_url.empty() ? config_.store_url = url : config_.other_store_urls.emplace_back(url);
+    }
     return Ok();
   }
 

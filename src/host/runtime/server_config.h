@@ -4,7 +4,7 @@
 //   AdministratorServer: { Port: 0 }                       loopback always
 //   Metrics:             { Address: 127.0.0.1, Port: 8420 } HTTP; absent or without a key: none
 //   Service:
-//     DataStore:         dir:store                         store URL; required
+//     DataStore:         dir:store                         store URL; required. Several providers: a list
 //     TemporaryPath:     temp                              required; a local file system
 //     StateSavePeriod:   60s                               0 = never by time; ms s m h d, none = seconds
 //     AnchorFile:        anchor                            absent = no anchor
@@ -21,6 +21,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/limits.h"
 #include "base/result.h"
@@ -34,6 +35,7 @@ struct ServerConfig {
   std::string metrics_address = "127.0.0.1";
   std::optional<uint16_t> metrics_port;  // nothing: no listener; 0: the kernel picks one
   std::string store_url;
+  std::vector<std::string> other_store_urls;  // of the providers after the first
   std::string temporary_path;
   uint64_t save_period_ms = 60'000;
   std::string anchor_file;  // empty: none

@@ -33,7 +33,9 @@ std::string Write(const ServerConfig& c) {
     out += "Metrics: {Address: " + Quoted(c.metrics_address) + ", Port: " + std::to_string(*c.metrics_port);
     out += "}\n";
   }
-  out += "Service:\n  DataStore: " + Quoted(c.store_url) + "\n  TemporaryPath: " + Quoted(c.temporary_path);
+  out += "Service:\n  DataStore: [" + Quoted(c.store_url);
+  for (const std::string& url : c.other_store_urls) out += ", " + Quoted(url);
+  out += "]\n  TemporaryPath: " + Quoted(c.temporary_path);
   out += "\n  StateSavePeriod: " + std::to_string(c.save_period_ms) + "ms\n";
   if (!c.anchor_file.empty()) out += "  AnchorFile: " + Quoted(c.anchor_file) + "\n";
   // A number of 20 digits is refused by its length.
@@ -44,9 +46,10 @@ std::string Write(const ServerConfig& c) {
 bool Same(const ServerConfig& a, const ServerConfig& b) {
   return a.address == b.address && a.port == b.port && a.admin_port == b.admin_port &&
          a.metrics_port == b.metrics_port && (!a.metrics_port || a.metrics_address == b.metrics_address) &&
-         a.store_url == b.store_url && a.temporary_path == b.temporary_path &&
-         a.save_period_ms == b.save_period_ms && a.anchor_file == b.anchor_file &&
-         std::min(a.cache_bytes, UINT64_MAX / 10) == b.cache_bytes && a.log_level == b.log_level;
+         a.store_url == b.store_url && a.other_store_urls == b.other_store_urls &&
+         a.temporary_path == b.temporary_path && a.save_period_ms == b.save_period_ms &&
+         a.anchor_file == b.anchor_file && std::min(a.cache_bytes, UINT64_MAX / 10) == b.cache_bytes &&
+         a.log_level == b.log_level;
 }
 
 bool OneLine(const std::string& text) {

@@ -39,6 +39,22 @@ TEST(ServerConfig, ReadsEveryKeyAndResolvesPathsAgainstItsDirectory) {
   EXPECT_EQ(c->log_level, "warn");
 }
 
+TEST(ServerConfig, SeveralProvidersAreAList) {
+  auto parse = [](const std::string& stores, std::string* why) {
+    return ParseServerConfig("Service: {DataStore: " + stores + ", TemporaryPath: t}", "/srv/d", why);
+  };
+  std::string why;
+  Result<ServerConfig> c = parse("['dir:a', 'sqlite:/b/store', 'dir:../c']", &why);
+  ASSERT_TRUE(c) << why;
+  EXPECT_EQ(c->store_url, "dir:/srv/d/a");
+  EXPECT_EQ(c->other_store_urls, (std::vector<std::string>{"sqlite:/b/store", "dir:/srv/c"}));
+  for (const char* bad : {"[]", "['dir:a', 'dir:./a']", "['dir:a', '']", "['dir:a', {x: y}]",
+                          "['dir:1', 'dir:2', 'dir:3', 'dir:4', 'dir:5', 'dir:6']"}) {
+    EXPECT_EQ(parse(bad, &why).code(), Code::kBadConfig) << bad;
+    EXPECT_NE(why.find("Service.DataStore"), std::string::npos) << why;
+  }
+}
+
 TEST(ServerConfig, OneMemorySettingIsNodesAndChangesTogether) {
   auto parse = [](const std::string& service) {
     std::string why;

@@ -86,8 +86,9 @@ StorageReply Execute(seam::Storage& storage, const StorageRequest& q) {
   return r;
 }
 
-StorageLanes::StorageLanes(seam::Storage& store, seam::Storage* anchor, SavingLock* saving, Done done)
-    : store_(store), anchor_(anchor), saving_(saving), done_(std::move(done)) {
+StorageLanes::StorageLanes(seam::Storage& store, seam::Storage* anchor, SavingLock* saving, Done done,
+                           Frames frames)
+    : store_(store), anchor_(anchor), saving_(saving), done_(std::move(done)), frames_(frames) {
   for (Queue& queue : queues_) threads_.emplace_back([this, &queue] { Work(queue); });
   threads_.emplace_back([this] { Work(queues_[kReads]); });
 }
@@ -124,7 +125,8 @@ void StorageLanes::Submit(StorageRequest request) {
     case StorageOperation::kCreateAppendable:
     case StorageOperation::kAppend:
     case StorageOperation::kTrim:
-      return Run(request);
+      if (frames_ == Frames::kByCaller) return Run(request);
+      break;
     default:
       break;
   }

@@ -8,7 +8,8 @@
 //
 // Requests of one lane keep their order (the reads' do not). A core that wants order across lanes waits for
 // the reply, which is what its blocking storage interface does anyway. Nothing is bounded here: the core's
-// own threads are the bound.
+// own threads are the bound. Several providers have lanes of their own each, and then no frame is written by
+// the caller: one that hangs would hold up the others.
 #ifndef HOLDFAST_HOST_RUNTIME_STORAGE_LANES_H_
 #define HOLDFAST_HOST_RUNTIME_STORAGE_LANES_H_
 
@@ -30,8 +31,11 @@ seam::StorageReply Execute(seam::Storage& storage, const seam::StorageRequest& r
 class StorageLanes {
  public:
   using Done = std::function<void(seam::StorageReply)>;
+  // Where frames are written: by the caller's thread, which then waits for this provider, or by one of ours.
+  enum class Frames : uint8_t { kByCaller, kByUs };
   // `anchor` may be null: its requests get kUnsupported. `saving` may be null. All outlive this.
-  StorageLanes(seam::Storage& store, seam::Storage* anchor, SavingLock* saving, Done done);
+  StorageLanes(seam::Storage& store, seam::Storage* anchor, SavingLock* saving, Done done,
+               Frames frames = Frames::kByCaller);
   ~StorageLanes();  // finishes what was submitted
 
   // Appends and what else the journal's lane of the channel carries are done by the caller's thread, which
@@ -54,6 +58,7 @@ class StorageLanes {
   seam::Storage* const anchor_;
   SavingLock* const saving_;
   const Done done_;
+  const Frames frames_;
   std::array<Queue, kLanes> queues_;
   std::vector<std::thread> threads_;
 };
