@@ -60,12 +60,23 @@ struct ServerSuite {
 // The names that ServerSuite::cases may hold. put_o1, get_o1 and sandbox_cost give several figures each.
 const std::vector<std::string>& ServerCases();
 
+// Our engine over three directories, each as if it were far away: every call takes a round trip, one loses a
+// request in a hundred, one pauses once. Beside it the same without any delay.
+struct ProvidersSuite {
+  std::string directory;
+  int repetitions = kRepetitionsMin;
+  double seconds = 20;  // of one measurement
+  uint64_t round_trip_ms = 80, pause_seconds = 10;
+  uint64_t batch_rows = 100, outstanding = 1000;  // batches on their way at a time
+};
+
 // errors  kCancelled (a signal), kNotFound (a program that is measured is not installed), else whatever
 //         failed. `why` says it in one line without user data.
 // RunEngineSuite     kFull: less disk is free than the suite may need, in `why` how much.
 // RunCrashingWriter  returns only when it failed; else it ends the process with 0.
 Status RunEngineSuite(const EngineSuite& suite, const Output& output, std::string* why);
 Status RunServerSuite(const ServerSuite& suite, const Output& output, std::string* why);
+Status RunProvidersSuite(const ProvidersSuite& suite, const Output& output, std::string* why);
 Status RunCrashingWriter(const CrashingWriter& writer, std::string* why);
 
 }  // namespace holdfast::bench

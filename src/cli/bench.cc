@@ -133,6 +133,36 @@ void AddServer(CLI::App& bench, Chosen& chosen) {
   });
 }
 
+void AddProviders(CLI::App& bench, Chosen& chosen) {
+  auto suite = std::make_shared<bench::ProvidersSuite>();
+  auto json = std::make_shared<bool>(false);
+  CLI::App* c = bench.add_subcommand(
+      "providers", "The engine over three distant providers, one of which loses requests and one pauses.");
+  c->add_option("--dir", suite->directory,
+                "where the stores are made, and deleted again (default: the temporary directory)");
+  c->add_flag("--json", *json, "one JSON object a figure");
+  c->add_option("--repeat", suite->repetitions, "how often each is measured; figures are medians (default 3)")
+      ->check(CLI::Range(bench::kRepetitionsMin, kRepetitionsMax));
+  c->add_option("--seconds", suite->seconds, "length of one measurement (default 20)")
+      ->check(CLI::Range(kSecondsMin, kSecondsMax));
+  c->add_option("--round-trip-ms", suite->round_trip_ms, "of every call (default 80)")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{10'000}));
+  c->add_option("--pause-seconds", suite->pause_seconds, "how long one does not answer (default 10)")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{60}));
+  c->add_option("--batch", suite->batch_rows, "rows in a batch (default 100)")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{10'000}));
+  c->add_option("--outstanding", suite->outstanding, "batches on their way at a time (default 1,000)")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{50'000}));
+  c->footer("Example:\n  holdfast bench providers --seconds 20 --json");
+  c->callback([suite, json, &chosen] {
+    chosen = [suite, json] {
+      std::string why;
+      Status status = bench::RunProvidersSuite(*suite, BenchOutput(*json).output(), &why);
+      return Ended(status, why);
+    };
+  });
+}
+
 }  // namespace
 
 void AddBench(CLI::App& app, Chosen& chosen) {
@@ -141,6 +171,7 @@ void AddBench(CLI::App& app, Chosen& chosen) {
   AddEngine(*c, chosen);
   AddCrashingWriter(*c, chosen);
   AddServer(*c, chosen);
+  AddProviders(*c, chosen);
   for (const char* name : {"cluster", "sql"}) {
     c->add_subcommand(name)->group("")->callback([name, &chosen] {
       chosen = [name]() -> int { Fail(std::string("bench ") + name, Code::kUnsupported); };

@@ -67,6 +67,15 @@ class Copies {
   virtual void SetQuorum(Quorum quorum) = 0;
   virtual void RequireForJournal(uint32_t required) = 0;
 
+  // Frames on their way one behind the other: from here on whatever is written to the journal returns as soon
+  // as it is queued, in its order, and WaitJournal says what became of it. Not without threads.
+  virtual void QueueJournal() = 0;
+  virtual uint64_t JournalSequence() = 0;  // of what was queued last
+  // Returns when that and all before it are stable on `write` providers.
+  //   kExists  another opener has the name;  kFull  too few have room: ask again;  kUnreachable  after
+  //   GiveUpWaiting
+  virtual Status WaitJournal(uint64_t sequence) = 0;
+
   // What is to lie there from now on; nobody was current before. `journal_current[i]`: provider i's journal
   // is known to be so already. Brings the others up to it as they answer, without waiting for them.
   virtual void Adopt(Catalogue catalogue, const std::vector<bool>& journal_current) = 0;

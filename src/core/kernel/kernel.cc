@@ -402,7 +402,9 @@ uint64_t Kernel::State::WaveDueUs() const {
   uint64_t due = Plus(last_commit_us, std::max(Micros(options.wave_timer_ms_min), idle));
   if (pending_urgent != 0) {
     if (flights.empty()) return 0;
-    if (measured) due = std::min(due, Plus(last_cut_us, commit_us));
+    // As many waves as may be in flight, spread over the time that one takes.
+    const uint64_t apart = commit_us / std::max<uint64_t>(1, options.waves_in_flight_max - 1);
+    if (measured) due = std::min(due, Plus(last_cut_us, apart));
   }
   return due;
 }

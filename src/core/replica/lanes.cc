@@ -46,10 +46,34 @@ void ReplicatedStorage::State::RunQueued(size_t provider, LaneKind kind) {
   }
 }
 
+// Frames that wait are appended in one call: a distant provider takes as many a round trip as there are.
+Job ReplicatedStorage::State::Next(const Lane& lane) {
+  Job job = lane.queue.front();
+  if (job.kind != Job::Kind::kAppend) return job;
+  size_t n = 1, bytes = job.size();
+  while (n < lane.queue.size()) {
+    const Job& next = lane.queue[n];
+    bool follows =
+        next.kind == Job::Kind::kAppend && next.name == job.name && next.offset == job.offset + bytes;
+    if (!follows || bytes + next.size() > limits::kProviderAppendBytesMax) break;
+    bytes += next.size();
+    ++n;
+  }
+  if (n == 1) return job;
+  auto joined = std::make_shared<Bytes>();
+  joined->reserve(bytes);
+  for (size_t i = 0; i < n; ++i)
+    joined->insert(joined->end(), lane.queue[i].bytes->begin(), lane.queue[i].bytes->end());
+  job.bytes = std::move(joined);
+  job.sequence = lane.queue[n - 1].sequence;
+  job.together = n;
+  return job;
+}
+
 void ReplicatedStorage::State::RunOne(size_t provider, LaneKind kind) {
   Provider& p = providers[provider];
   Lane& lane = p.lanes[kind];
-  Job job = lane.queue.front();
+  Job job = Next(lane);
   uint64_t generation = lane.generation;
   uint32_t attempts = lane.attempts++;
   bool skip = job.kind == Job::Kind::kDelete && kind == kJournalLane &&
@@ -100,8 +124,10 @@ void ReplicatedStorage::State::Finished(size_t provider, LaneKind kind, const Jo
   Provider& p = providers[provider];
   Lane& lane = p.lanes[kind];
   if (done) {
-    lane.queued_bytes -= lane.queue.front().size();
-    lane.queue.pop_front();
+    for (size_t i = 0; i < job.together; ++i) {
+      lane.queued_bytes -= lane.queue.front().size();
+      lane.queue.pop_front();
+    }
     lane.acked = job.sequence;
     lane.failures = 0;
     lane.attempts = 0;
@@ -113,7 +139,7 @@ void ReplicatedStorage::State::Finished(size_t provider, LaneKind kind, const Jo
   ++lane.failures;
   lane.why = done.code();
   lane.not_before = Clock::now() + PauseAfter(lane.failures);
-  auto flight = flights[kind].find(job.sequence);
+  auto flight = flights[kind].find(lane.queue.front().sequence);
   if (flight != flights[kind].end()) flight->second.refused[provider] = done.code();
   if (!IsPassing(done.code())) FallBehind(lane, done.code());
 }

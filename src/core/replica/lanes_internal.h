@@ -25,7 +25,8 @@ inline LaneKind LaneOf(std::string_view name) { return IsJournal(name) ? kJourna
 
 struct Job {
   enum class Kind : uint8_t { kPut, kPutIfAbsent, kDelete, kBarrier, kCreate, kAppend, kTrim } kind{};
-  uint64_t sequence = 0;  // of its lane
+  uint64_t sequence = 0;  // of its lane; of several taken together, the last
+  size_t together = 1;    // so many jobs in one call
   std::string name;
   std::shared_ptr<const Bytes> bytes;
   uint64_t offset = 0, length = 0;
@@ -68,6 +69,7 @@ struct ReplicatedStorage::State {
   Status Write(Job job) HF_EXCLUDES(mutex);
   // kExists: another object has the name. 0: it is done already.
   Result<uint64_t> Enqueue(Job job) HF_REQUIRES(mutex);
+  Status TakeBack(const Job& job) HF_REQUIRES(mutex);
   Result<std::optional<uint64_t>> MadeAgain(const Job& job) HF_REQUIRES(mutex);
   void EnterCatalogue(const Job& job) HF_REQUIRES(mutex);
   Status WaitFor(LaneKind kind, uint64_t sequence) HF_REQUIRES(mutex);
@@ -79,6 +81,7 @@ struct ReplicatedStorage::State {
   // -- one provider's lane, from its thread (or the caller's)
   void Work(size_t provider, LaneKind kind);
   void RunQueued(size_t provider, LaneKind kind) HF_REQUIRES(mutex);
+  Job Next(const Lane& lane) HF_REQUIRES(mutex);
   void RunOne(size_t provider, LaneKind kind) HF_REQUIRES(mutex);
   Status Do(Provider& p, const Job& job, uint32_t attempts) HF_EXCLUDES(mutex);
   void Finished(size_t provider, LaneKind kind, const Job& job, const Status& done) HF_REQUIRES(mutex);
@@ -110,6 +113,7 @@ struct ReplicatedStorage::State {
     std::vector<Code> refused;  // by provider; no code: not refused
   };
   std::map<uint64_t, Flight> flights[kLaneKinds] HF_GUARDED_BY(mutex);  // not on enough providers yet
+  bool queue_journal HF_GUARDED_BY(mutex) = false;
   bool adopted HF_GUARDED_BY(mutex) = false;
   bool giving_up HF_GUARDED_BY(mutex) = false;
   bool stopping HF_GUARDED_BY(mutex) = false;

@@ -16,11 +16,29 @@ Status ReplicatedStorage::State::Write(Job job) {
   if (job.bytes != nullptr) job.sha256 = crypto::Sha256(*job.bytes);
   sync::MutexLock lock(mutex);
   if (!adopted) return Code::kReadOnly;
+  if (job.kind == Job::Kind::kAppend) HF_TRY_VOID(TakeBack(job));
   HF_TRY(uint64_t sequence, Enqueue(std::move(job)));
+  if (queue_journal && kind == kJournalLane) return Ok();
   if (!own_threads) {
     for (size_t i = 0; i < providers.size(); ++i) RunQueued(i, kind);
   }
   return WaitFor(kind, sequence);
+}
+
+// A frame that was refused as kFull may come again sealed anew: where the first one arrived it is cut off.
+Status ReplicatedStorage::State::TakeBack(const Job& job) {
+  auto entry = catalogue.find(job.name);
+  if (entry == catalogue.end() || entry->second.empty()) return Ok();
+  const seam::Piece& last = entry->second.back();
+  if (LengthOf(entry->second) != job.offset + last.length || last == seam::Piece{job.size(), job.sha256})
+    return Ok();
+  Job trim;
+  trim.kind = Job::Kind::kTrim;
+  trim.name = job.name;
+  trim.length = job.offset;
+  HF_TRY(uint64_t sequence, Enqueue(std::move(trim)));
+  (void)sequence;
+  return Ok();
 }
 
 // The same bytes at the same place, while or after they are written: nothing, if it is not that.
@@ -127,11 +145,15 @@ Status ReplicatedStorage::State::WaitFor(LaneKind kind, uint64_t sequence) {
     std::optional<Status> decided = Decided(kind, sequence);
     if (decided) {
       // What failed stays: it may be made again, and providers that lack it are given it then.
+      if (*decided) {  // and so is all before it
+        flights[kind].erase(flights[kind].begin(), flights[kind].upper_bound(sequence));
+        return *decided;
+      }
       auto flight = flights[kind].find(sequence);
       if (flight == flights[kind].end()) return *decided;
       // Somebody else's object has the name: it is not for us to replace it, when providers catch up.
       if (!*decided && decided->code() == Code::kExists) catalogue.erase(flight->second.job.name);
-      if (*decided || decided->code() == Code::kExists) flights[kind].erase(flight);
+      if (!*decided && decided->code() == Code::kExists) flights[kind].erase(flight);
       return *decided;
     }
     bool opening = RequiredOf(kind) != quorum.write;
@@ -365,6 +387,19 @@ void ReplicatedStorage::SetQuorum(seam::Quorum quorum) {
 void ReplicatedStorage::RequireForJournal(uint32_t required) {
   sync::MutexLock lock(s_->mutex);
   s_->required_for_journal = required;
+}
+
+void ReplicatedStorage::QueueJournal() {
+  sync::MutexLock lock(s_->mutex);
+  s_->queue_journal = s_->own_threads;
+}
+uint64_t ReplicatedStorage::JournalSequence() {
+  sync::MutexLock lock(s_->mutex);
+  return s_->last_sequence[kJournalLane];
+}
+Status ReplicatedStorage::WaitJournal(uint64_t sequence) {
+  sync::MutexLock lock(s_->mutex);
+  return s_->WaitFor(kJournalLane, sequence);
 }
 
 void ReplicatedStorage::Adopt(seam::Catalogue catalogue, const std::vector<bool>& journal_current) {

@@ -81,6 +81,9 @@ class ReplicatedStorage : public seam::Storage, public seam::Copies {
   seam::Quorum quorum() const override;
   void SetQuorum(seam::Quorum quorum) override;
   void RequireForJournal(uint32_t required) override;
+  void QueueJournal() override;
+  uint64_t JournalSequence() override;
+  Status WaitJournal(uint64_t sequence) override;
   void Adopt(seam::Catalogue catalogue, const std::vector<bool>& journal_current) override;
   void CatchUp(uint64_t patience_ms = limits::kProviderOpeningMs) override;
   void Accuse(size_t i, std::string_view name, Code code) override;

@@ -42,6 +42,7 @@ class Gated : public host::MemoryStorage {
   Gate gate;
   std::atomic<Code> failing{Code{}};  // what every write answers
   std::atomic<bool> lies{false};      // in every byte that it gives
+  std::atomic<int> appends{0};
 
   Result<UntrustedBytes> Get(std::string_view name) override {
     gate.Pass();
@@ -65,6 +66,7 @@ class Gated : public host::MemoryStorage {
     return MemoryStorage::CreateAppendable(name, reserve, first);
   }
   Status Append(std::string_view name, uint64_t offset, ByteView bytes) override {
+    ++appends;
     HF_TRY_VOID(Pass());
     return MemoryStorage::Append(name, offset, bytes);
   }
@@ -183,6 +185,44 @@ TEST(RuleI1Replicated, AFullProviderIsToldOfOnlyWhenTooFewHaveRoom) {
   t.providers[0].failing = Code{};
   t.Until([&] { return t.Current(0) && t.Current(1) && t.Current(2); });
   for (Gated& g : t.providers) EXPECT_EQ(g.GetRange(kFile, 0, 4096)->parse().size(), 1024u);
+}
+
+TEST(RuleI1Replicated, AFrameThatFoundNoSpaceMayComeAgainSealedAnew) {
+  Three t;
+  ASSERT_TRUE(t.all->CreateAppendable(kFile, 0, Block(512, 1)));
+  for (size_t i : {0, 1}) t.providers[i].failing = Code::kFull;
+  EXPECT_EQ(t.all->Append(kFile, 512, Block(1024, 2)).code(), Code::kFull);
+  t.Until([&] { return t.providers[2].GetRange(kFile, 0, 4096)->parse().size() == 1536; });  // it has it
+  for (size_t i : {0, 1}) t.providers[i].failing = Code{};
+  Status again = Code::kFull;
+  while (!again && again.code() == Code::kFull) again = t.all->Append(kFile, 512, Block(512, 3));
+  ASSERT_TRUE(again);
+  t.Until([&] { return t.Current(0) && t.Current(1) && t.Current(2); });
+  for (Gated& g : t.providers) {
+    Bytes bytes = g.GetRange(kFile, 0, 4096).value().take();
+    ASSERT_EQ(bytes.size(), 1024u);
+    EXPECT_EQ(bytes[600], 3);
+  }
+}
+
+TEST(Replicated, FramesThatWaitForADistantProviderGoTogether) {
+  Three t;
+  t.all->QueueJournal();
+  ASSERT_TRUE(t.all->CreateAppendable(kFile, 0, Block(512, 1)));
+  ASSERT_TRUE(t.all->WaitJournal(t.all->JournalSequence()));
+  for (Gated& g : t.providers) g.gate.Close();
+  std::vector<uint64_t> sequences;
+  for (int i = 1; i <= 50; ++i) {
+    ASSERT_TRUE(t.all->Append(kFile, i * 512, Block(512, static_cast<uint8_t>(i)))) << "it is only queued";
+    sequences.push_back(t.all->JournalSequence());
+  }
+  for (Gated& g : t.providers) g.gate.Open();
+  for (uint64_t s : sequences) EXPECT_TRUE(t.all->WaitJournal(s));
+  t.Until([&] { return t.Current(0) && t.Current(1) && t.Current(2); });
+  for (Gated& g : t.providers) {
+    EXPECT_LE(g.appends, 3);
+    EXPECT_EQ(g.GetRange(kFile, 0, 1 << 20)->parse().size(), 51u * 512);
+  }
 }
 
 TEST(Replicated, AWriteWaitsForItsQuorumAndGivesUpOnlyWhenTold) {

@@ -34,8 +34,9 @@ thread_local bool wake_owed = false;
 session::WriteReply Refused(Code code) { return {code, {}, {}, kernel::Wait::kNone, 0}; }
 
 // Changes that are not folded yet may take half of what nodes may, so that one setting bounds both.
-kernel::Options Bounded(const EngineOptions& options) {
+kernel::Options Bounded(const EngineOptions& options, bool several_providers) {
   kernel::Options kernel = options.kernel;
+  if (several_providers) kernel.waves_in_flight_max = limits::kWavesInFlightSeveral;
   uint64_t most = std::max<uint64_t>(2 * limits::kOverlayBytesFoldMin, options.cache_bytes / 2);
   kernel.dirty_bytes_max = std::min(kernel.dirty_bytes_max, most);
   kernel.dirty_bytes_save = std::min(kernel.dirty_bytes_save, kernel.dirty_bytes_max / 2);
@@ -70,8 +71,9 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
       placement_(opened->placement),
       save_workers_(options.fold_workers) {
   LogIndex index = chained_.index;
-  kernel_ = std::make_unique<kernel::Kernel>(
-      Bounded(options), std::make_unique<consensus::SingleMember>(term_, index), index, opened->next_frame);
+  kernel_ = std::make_unique<kernel::Kernel>(Bounded(options, storage.copies() != nullptr),
+                                             std::make_unique<consensus::SingleMember>(term_, index), index,
+                                             opened->next_frame);
   applied_ = committed_ = index;
   applied_now_ = index.value;
   typed_tables_ = state_->typed_tables();
@@ -96,7 +98,11 @@ void Engine::Start() {
   threads_.emplace_back([this] { WriteJournal(); });
   threads_.emplace_back([this] { ApplyLog(); });
   threads_.emplace_back([this] { SaveStates(); });
-  if (storage_.copies() != nullptr) threads_.emplace_back([this] { ScrubProviders(); });
+  if (storage_.copies() != nullptr) {
+    storage_.copies()->QueueJournal();
+    threads_.emplace_back([this] { WaitForFrames(); });
+    threads_.emplace_back([this] { ScrubProviders(); });
+  }
 }
 
 void Engine::BeginStop() {
@@ -116,6 +122,7 @@ Status Engine::Stop() {
     while (!stopped_ && fatal_ == 0) stopped_wake_.Wait(order_mutex_);
   }
   journal_queue_.Close();
+  stable_queue_.Close();
   apply_queue_.Close();
   save_queue_.Close();
   {
@@ -300,14 +307,24 @@ void Engine::WriteFrame(const kernel::WriteFrame& write) {
     if (done.code() != Code::kFull) Fatal(done.code());
     return Post(kernel::FrameFailed{write.number, done.code()});
   }
-  Metrics().Add(Metric::kWaves);
   last_frame_ = written.frame;
   if (!written.positions.empty()) chained_ = written.positions.back();
+  if (seam::Copies* copies = storage_.copies()) {
+    uint64_t sequence = copies->JournalSequence();
+    stable_queue_.Push({std::move(written), sequence});
+    return;
+  }
+  FrameIsStable(std::move(written));
+}
+
+void Engine::FrameIsStable(Written written) {
+  Metrics().Add(Metric::kWaves);
+  FrameNumber number = written.frame.number;
   {
     MutexLock lock(written_mutex_);
-    written_.emplace(write.number.value, std::move(written));
+    written_.emplace(number.value, std::move(written));
   }
-  Post(kernel::FrameStable{write.number});
+  Post(kernel::FrameStable{number});
 }
 
 Result<journal::SealedFrame> Engine::Seal(const kernel::WriteFrame& write, Written& written) {

@@ -138,6 +138,8 @@ class Engine : public session::Backend {
   // journal
   void WriteJournal();
   void WriteFrame(const kernel::WriteFrame& write) HF_REQUIRES(journaling_);
+  void FrameIsStable(Written written);
+  void WaitForFrames();
   Status SealAndWrite(const kernel::WriteFrame& write, Written& written) HF_REQUIRES(journaling_);
   Result<journal::SealedFrame> Seal(const kernel::WriteFrame& write, Written& written)
       HF_REQUIRES(journaling_);
@@ -252,6 +254,12 @@ class Engine : public session::Backend {
   std::atomic<uint16_t> fatal_{0};
   std::atomic<bool> stopping_{false};
   WorkQueue<std::variant<kernel::WriteFrame, CutJournal>> journal_queue_;
+  // Several providers: frames that are on their way to them.
+  struct OnItsWay {
+    Written written;
+    uint64_t sequence;
+  };
+  WorkQueue<OnItsWay> stable_queue_;
   WorkQueue<ToApply> apply_queue_;
   WorkQueue<std::pair<const store::SavePoint*, journal::FramePosition>> save_queue_;
   std::vector<std::thread> threads_;

@@ -10,11 +10,33 @@ using seam::Metric;
 
 constexpr auto kScrubPause = std::chrono::hours(24);    // between two passes
 constexpr auto kScrubFirst = std::chrono::minutes(10);  // after the start, when others have work
+constexpr auto kFullPause = std::chrono::seconds(1);    // rule I1
 constexpr uint64_t kScrubBytesPerSecond = 8u << 20;     // so that it is not felt
 
 Metric Nth(Metric first, size_t i) { return static_cast<Metric>(static_cast<size_t>(first) + i); }
 
 }  // namespace
+
+// Frames become stable in their order, as many on their way as the kernel lets be.
+void Engine::WaitForFrames() {
+  sync::Activity activity(sync::ActivityKind::kJournal);
+  while (auto frame = stable_queue_.Pop()) {
+    Status done;
+    for (;;) {
+      done = storage_.copies()->WaitJournal(frame->sequence);
+      if (done || done.code() != Code::kFull || stopping_) break;
+      log_(Code::kFull, frame->written.frame.number.value, 2);
+      (void)ScrubWaits(kFullPause);
+    }
+    if (done) {
+      FrameIsStable(std::move(frame->written));
+      continue;
+    }
+    Code code = done.code() == Code::kExists ? Code::kFenced : done.code();
+    Fatal(code);
+    Post(kernel::FrameFailed{frame->written.frame.number, code});
+  }
+}
 
 Result<session::Backend::Providers> Engine::GetProviders(bool repair) {
   seam::Copies* copies = storage_.copies();

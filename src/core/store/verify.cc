@@ -417,7 +417,10 @@ class CopiesVerifier {
     if (to.read) to.older = ReadOlder(copies_.copy(i), to.reading);
   }
   void Read() {
-    if (options_.hold_writes) options_.hold_writes();
+    if (options_.hold_writes) {
+      options_.hold_writes();
+      copies_.CatchUp(limits::kProviderReadPatienceMs);  // what is queued arrives
+    }
     std::vector<seam::CopyState> states = copies_.States();
     for (size_t i = 0; i < read_.size(); ++i) {
       if (options_.hold_writes && (!states[i].current || states[i].queued > 0)) {
