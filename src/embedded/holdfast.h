@@ -81,6 +81,9 @@ enum class Code : uint16_t {
   kBadUrl = 311,
   kNotEmpty = 312,
   kNoStore = 313,
+  kNoCredentials = 314,
+  kCredentialsFileMode = 315,
+  kRefusedByProvider = 316,
   // the log
   kTampered = 401,
   kMissing = 402,

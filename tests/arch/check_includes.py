@@ -38,6 +38,9 @@ LIBRARIES = (
     (re.compile(r"spdlog/.*"), re.compile(r"spdlog")),
     (re.compile(r"nlohmann/.*"), re.compile(r"nlohmann|json")),
     (re.compile(r"httplib\.h"), re.compile(r"HTTPLIB")),
+    (re.compile(r"curl/.*"), re.compile(r"CURL")),
+    (re.compile(r"pugixml\.hpp"), re.compile(r"pugixml")),
+    (re.compile(r"libpq.*\.h"), re.compile(r"PostgreSQL")),
 )
 LIBRARIES_NEVER_IN_HOST = re.compile(r"(openssl|sodium)(/|\.h).*")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

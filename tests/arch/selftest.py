@@ -122,6 +122,13 @@ class Symbols(Tree):
         self.assert_one(self.run_check("namespace holdfast { int Below(); int F() { return Below() + 1; } }",
                                        zone="host", zones=["host"]), "of below")
 
+    def test_a_digest_of_the_host_is_allowed_to_one_module_by_name(self):
+        source = 'extern "C" int EVP_Digest(); int F() { return EVP_Digest() + 1; }'
+        self.assertEqual(self.run_check(source, zone="host", zones=["host"], name="host.http"), [])
+        self.assert_one(self.run_check(source, zone="host", zones=["host"], name="host.kv"), "the host names 'EVP_Digest'")
+        encrypts = 'extern "C" int EVP_EncryptInit_ex(); int F() { return EVP_EncryptInit_ex() + 1; }'
+        self.assert_one(self.run_check(encrypts, zone="host", zones=["host"], name="host.http"), "EVP_EncryptInit_ex")
+
     def test_an_entry_without_a_reason_and_an_archive_that_is_not_built_are_problems(self):
         self.assert_one(check_symbols.parse_allow("[zone pure]\nopen\n")[1], "name  # reason")
         missing = {"gone": Module("gone", "pure", "src/gone", archive=os.path.join(self.root, "no.a"))}

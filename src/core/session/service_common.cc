@@ -53,6 +53,8 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kBadConfig:
     case Code::kPassphraseFileMode:
     case Code::kNoPassphrase:
+    case Code::kNoCredentials:
+    case Code::kCredentialsFileMode:
     case Code::kBadInput:
       return grpc::StatusCode::INVALID_ARGUMENT;
     case Code::kUnsupported:
@@ -74,6 +76,7 @@ grpc::StatusCode GrpcCode(Code code) {
       return grpc::StatusCode::FAILED_PRECONDITION;
     case Code::kWrongPassphrase:
     case Code::kPermission:
+    case Code::kRefusedByProvider:
       return grpc::StatusCode::PERMISSION_DENIED;
     case Code::kNotFound:
     case Code::kNoTable:
