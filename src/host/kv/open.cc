@@ -1,28 +1,24 @@
 #include "host/kv/open.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
+#include "host/kv/azure_table.h"
 #include "host/kv/dir.h"
+#include "host/kv/dynamodb.h"
+#include "host/kv/firestore.h"
 #include "host/kv/leveldb.h"
 #include "host/kv/memory.h"
+#include "host/kv/postgres.h"
 #include "host/kv/rocksdb.h"
+#include "host/kv/s3.h"
 #include "host/kv/sqlite.h"
+#include "host/kv/webhdfs.h"
 
 namespace holdfast::host {
 namespace {
 
 constexpr size_t kUrlBytesMax = 4096;  // PATH_MAX; nobody needs more
-
-HF_NOT_YET("postgres: store provider");
-HF_NOT_YET("s3: store provider");
-HF_NOT_YET("webhdfs: store provider");
-HF_NOT_YET("dynamodb: store provider");
-HF_NOT_YET("azure-table: store provider");
-HF_NOT_YET("firestore: store provider");
-constexpr std::array<std::string_view, 6> kNotYet = {"postgres", "s3",          "webhdfs",
-                                                     "dynamodb", "azure-table", "firestore"};
 
 Status ParseParameters(std::string_view text, StoreUrl& url) {
   for (bool more = true; more;) {
@@ -85,8 +81,13 @@ Result<std::unique_ptr<seam::Storage>> OpenStorage(std::string_view text, OpenMo
   if (url.scheme == "sqlite") return OpenPathUrl(url, [&](auto& path) { return OpenSqlite(path, mode); });
   if (url.scheme == "rocksdb") return OpenPathUrl(url, [&](auto& path) { return OpenRocksdb(path, mode); });
   if (url.scheme == "leveldb") return OpenPathUrl(url, [&](auto& path) { return OpenLeveldb(path, mode); });
-  bool promised = std::find(kNotYet.begin(), kNotYet.end(), url.scheme) != kNotYet.end();
-  return promised ? Code::kUnsupported : Code::kBadUrl;
+  if (url.scheme == "s3") return OpenS3(url, mode);
+  if (url.scheme == "postgres") return OpenPostgres(url, mode);
+  if (url.scheme == "dynamodb") return OpenDynamodb(url, mode);
+  if (url.scheme == "azure-table") return OpenAzureTable(url, mode);
+  if (url.scheme == "firestore") return OpenFirestore(url, mode);
+  if (url.scheme == "webhdfs") return OpenWebhdfs(url, mode);
+  return Code::kBadUrl;
 }
 
 std::string DirectoryOf(std::string_view text) {

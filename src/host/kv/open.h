@@ -7,7 +7,12 @@
 //   sqlite:/path                          one file, an SQLite database
 //   rocksdb:/path                         a directory that RocksDB keeps
 //   leveldb:/path                         a directory that LevelDB keeps
-//   postgres: s3: webhdfs: dynamodb: azure-table: firestore:   kUnsupported so far
+//   s3://bucket/prefix?endpoint=…         objects in a bucket (s3.h)
+//   postgres://user@host:port/db?table=…  rows of a table (postgres.h)
+//   dynamodb://table?endpoint=…           items (dynamodb.h)
+//   azure-table://account/table           entities (azure_table.h)
+//   firestore://project/collection        documents (firestore.h)
+//   webhdfs://host:port/path              files (webhdfs.h)
 //
 // Nothing in a path is an escape: it ends at the first '?'. Parameters are `name=value`, joined by '&'; one
 // that the scheme does not know, or given twice, is refused.
@@ -34,8 +39,8 @@ struct StoreUrl {
 // one.
 Result<StoreUrl> ParseStoreUrl(std::string_view url);
 
-// kBadUrl: not understood; kUnsupported: a scheme that is promised and not built; else what the provider says
-// (kNoStore kInUse kNotEmpty kReadOnly kPermission kUnreachable).
+// kBadUrl: not understood; else what the provider says (kNoStore kInUse kNotEmpty kReadOnly kPermission
+// kUnreachable kNoCredentials kCredentialsFileMode kRefusedByProvider).
 Result<std::unique_ptr<seam::Storage>> OpenStorage(std::string_view url, OpenMode mode);
 
 // The directory of a `dir:` URL (for LockHolder), empty for any other.

@@ -74,10 +74,44 @@ TEST(StoreUrl, RefusesWhatItDoesNotUnderstand) {
   EXPECT_EQ(CodeOf("dir:/" + std::string(5000, 'x')), Code::kBadUrl);
 }
 
-TEST(StoreUrl, APromisedSchemeIsUnsupportedNotUnknown) {
-  for (const char* url : {"postgres://h/d", "s3://b/p?endpoint=http://e:1", "webhdfs://h/p",
-                          "dynamodb://t?endpoint=e", "azure-table://t", "firestore://p"}) {
-    EXPECT_EQ(CodeName(CodeOf(url)), "kUnsupported") << url;
+TEST(StoreUrl, OfRemoteProvidersAreRefusedBeforeAnythingIsSent) {
+  for (const char* url : {"s3:",
+                          "s3:/b",
+                          "s3://",
+                          "s3://b//p",
+                          "s3://b/../p",
+                          "s3://b/p?endpoint=ftp://x",
+                          "s3://b/p?endpoint=http://user:secret@x",
+                          "s3://b/p?endpoint=http://x?y",
+                          "s3://b/p?region=a/b",
+                          "s3://b/p?ca=relative",
+                          "s3://b/p?credentials=relative",
+                          "s3://b/p?single-writer=1",
+                          "s3://b/p?secret=x",
+                          "s3://b p",
+                          "postgres://u:password@h/d",
+                          "postgres://h",
+                          "postgres:///d",
+                          "postgres://u@h/d/e",
+                          "postgres://h/d?table=A",
+                          "postgres://h/d?table=a;b",
+                          "postgres://h:x/d",
+                          "postgres://h/d?host=/run",
+                          "postgres://u@/d?host=run",
+                          "postgres://h/d?single-writer=true",
+                          "dynamodb://t",
+                          "dynamodb://tab/le",
+                          "azure-table://a/Table",
+                          "azure-table://account/t-able",
+                          "azure-table://account",
+                          "firestore://p",
+                          "firestore://p/c/d",
+                          "firestore://p/c?endpoint=http://example.com",
+                          "webhdfs://h/p",
+                          "webhdfs://h:1",
+                          "webhdfs://h:1/a?tls=false",
+                          "webhdfs://h:1/a?user=a&b"}) {
+    EXPECT_EQ(CodeName(CodeOf(url)), "kBadUrl") << url;
   }
 }
 
