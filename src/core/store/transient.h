@@ -6,7 +6,7 @@
 //
 // Bounded: keys, values and kRowOverheadBytes a row, of all tables together, up to `bytes_max`. A batch that
 // could pass it is refused whole (kTransientFull); deleting always succeeds. Not thread-safe: readers share,
-// writers are alone (core/runtime). Cost: O(log rows) a row. Source: docs/format.md 5; decision 0015.
+// writers are alone (core/runtime). Cost: O(log rows) a row. Source: docs/format.md 5; decision 0019.
 #ifndef HOLDFAST_CORE_STORE_TRANSIENT_H_
 #define HOLDFAST_CORE_STORE_TRANSIENT_H_
 

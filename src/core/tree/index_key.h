@@ -16,7 +16,7 @@
 //                        numbers that no double is near (1e999).
 //   of any other type    the whole value, as bytes: integers and times sort as what they mean.
 //
-// Pure. Linear in the value. Source: docs/format.md 5; RFC 6901; decision 0016.
+// Pure. Linear in the value. Source: docs/format.md 5; RFC 6901; decision 0020.
 #ifndef HOLDFAST_CORE_TREE_INDEX_KEY_H_
 #define HOLDFAST_CORE_TREE_INDEX_KEY_H_
 
