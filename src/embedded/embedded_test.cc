@@ -120,7 +120,7 @@ TEST_F(Embedded, WhatCannotBeOpenedIsRefusedWithItsCodeAndLeftAsItWas) {
   EXPECT_EQ(Store::open(Path("none"), kPassphrase, options).code(), Code::kNoStore);
   EXPECT_FALSE(fs::exists(Path("none")));
   EXPECT_EQ(Store::open(Path("none"), "", Creating()).code(), Code::kNoPassphrase);
-  EXPECT_EQ(Store::open("postgres:x", kPassphrase, Creating()).code(), Code::kUnsupported);
+  EXPECT_EQ(Store::open("postgres:x", kPassphrase, Creating()).code(), Code::kBadUrl);
   EXPECT_EQ(Store::open("nothing:x", kPassphrase, Creating()).code(), Code::kBadUrl);
   Options little = Creating();
   little.memory_bytes = (uint64_t{128} << 20) - 1;

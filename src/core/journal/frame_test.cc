@@ -169,7 +169,7 @@ TEST(Frame, RefusesSealedTextThatIsNoFrame) {
   Bytes unknown = text;
   unknown[kFrameFixedTextBytes - 4] = 1;
   unknown.resize(text.size() + kEntryFixedBytes);
-  for (uint8_t kind : Bytes{0, 10, 255}) {
+  for (uint8_t kind : Bytes{0, 11, 255}) {
     unknown[kFrameFixedTextBytes] = kind;
     EXPECT_EQ(open(7, unknown).code(), Code::kMalformed) << int(kind);
   }
