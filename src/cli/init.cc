@@ -50,11 +50,11 @@ class Deployment {
       if (fs::exists(Path(name), ignored)) Fail(Path(name), Code::kExists);
     }
     MakeDirectory(root_.string(), 0755);
-    MakeDirectory(Path("temp"), 0755);
-    MakeDirectory(Path("client"), 0700);
+    MakeDirectory(Path("temp"), 0755);  // nothing yet that another try would trip over
   }
 
   void WriteClient(const StoreId& store, const session::IssuedClient& client) const {
+    MakeDirectory(Path("client"), 0700);
     Write("client/ca.pem", AsBytes(client.ca_pem), 0644);
     Write("client/admin.pem", client.pem.view(), 0600);
     std::string yaml =

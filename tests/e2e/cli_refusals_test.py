@@ -39,7 +39,7 @@ class Usage(rig.TestCase):
         for url in ("nonsense", "ftp:/x", "dir:", "dir:/x?what=1"):
             with self.subTest(url=url):
                 self.refused(rig.run("verify", "--store", url, "--passphrase-file", d.passphrase), 2, url)
-        self.refused(rig.run("verify", "--store", "s3://b/p", "--passphrase-file", d.passphrase), 1, "not supported")
+        self.refused(rig.run("verify", "--store", "s3://b/p", "--passphrase-file", d.passphrase), 1, "credentials for the provider are missing")
 
 
 class Passphrases(rig.TestCase):

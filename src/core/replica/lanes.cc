@@ -236,7 +236,7 @@ Result<Bytes> ReplicatedStorage::State::Fetch(size_t for_provider, std::string_v
     take(got->parse());
     // A journal file may be short of what is in its provider's queue; anything else is there or is wrong.
     if (left > 0 && i != for_provider && !IsJournal(name) && got->size() == LengthOf(pieces))
-      Accuse(i, name, Code::kChecksum);
+      Accuse(i, {std::string(name)}, Code::kChecksum);
   }
   Bytes bytes;
   if (left > 0) FillFromFlights(name, pieces, found);

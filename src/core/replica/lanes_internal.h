@@ -94,7 +94,7 @@ struct ReplicatedStorage::State {
       HF_EXCLUDES(mutex);
   void FillFromFlights(std::string_view name, const seam::Pieces& pieces,
                        std::vector<std::optional<Bytes>>& found) HF_EXCLUDES(mutex);
-  void Accuse(size_t i, std::string_view name, Code code) HF_EXCLUDES(mutex);
+  void Accuse(size_t i, const std::vector<std::string>& names, Code code) HF_EXCLUDES(mutex);
   std::vector<size_t> Order() HF_EXCLUDES(mutex);
 
   const ReplicaOptions options;

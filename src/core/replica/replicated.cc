@@ -165,20 +165,26 @@ Status ReplicatedStorage::State::WaitFor(LaneKind kind, uint64_t sequence) {
   }
 }
 
-void ReplicatedStorage::State::Accuse(size_t i, std::string_view name, Code code) {
+void ReplicatedStorage::State::Accuse(size_t i, const std::vector<std::string>& names, Code code) {
   sync::MutexLock lock(mutex);
   Provider& p = providers[i];
-  Lane& lane = p.lanes[LaneOf(name)];
-  if (lane.mode != Lane::Mode::kCurrent || !catalogue.contains(name)) return;
-  // What it has not been given yet it cannot have.
-  if (std::any_of(lane.queue.begin(), lane.queue.end(), [&](const Job& j) { return j.name == name; })) return;
-  ++p.bad_objects;
-  lane.suspects.emplace(name);
-  lane.not_before = {};
-  // Until it has been compared it does not count.
-  FallBehind(lane, code);
+  std::set<LaneKind> accused;
+  for (const std::string& name : names) {
+    Lane& lane = p.lanes[LaneOf(name)];
+    if (lane.mode != Lane::Mode::kCurrent || !catalogue.contains(name)) continue;
+    // What it has not been given yet it cannot have.
+    if (std::any_of(lane.queue.begin(), lane.queue.end(), [&](const Job& j) { return j.name == name; }))
+      continue;
+    ++p.bad_objects;
+    lane.suspects.emplace(name);
+    accused.insert(LaneOf(name));
+  }
+  for (LaneKind kind : accused) {  // until it has been compared it does not count
+    p.lanes[kind].not_before = {};
+    FallBehind(p.lanes[kind], code);
+  }
   lock.Unlock();
-  if (options.accused) options.accused(i, code);
+  if (!accused.empty() && options.accused) options.accused(i, code);
 }
 
 std::vector<size_t> ReplicatedStorage::State::Order() {
@@ -330,7 +336,7 @@ Result<UntrustedBytes> ReplicatedStorage::Get(std::string_view name) {
     if (bytes) {
       if (!expected || Matches(bytes->parse(), *expected)) return bytes;
     }
-    if (expected && code != Code::kUnreachable) s_->Accuse(i, name, code);
+    if (expected && code != Code::kUnreachable) s_->Accuse(i, {std::string(name)}, code);
     if (answer == Code::kUnreachable || answer == Code::kNotFound) answer = code;
   }
   return answer;
@@ -452,7 +458,9 @@ void ReplicatedStorage::CatchUp(uint64_t patience_ms) {
   while (pending() && in_time && !s_->giving_up) in_time = s_->changed.WaitUntil(s_->mutex, until);
 }
 
-void ReplicatedStorage::Accuse(size_t i, std::string_view name, Code code) { s_->Accuse(i, name, code); }
+void ReplicatedStorage::Accuse(size_t i, std::string_view name, Code code) {
+  s_->Accuse(i, {std::string(name)}, code);
+}
 
 uint64_t ReplicatedStorage::Scrub(const ScrubStep& step) {
   seam::Catalogue all;
@@ -460,9 +468,13 @@ uint64_t ReplicatedStorage::Scrub(const ScrubStep& step) {
     sync::MutexLock lock(s_->mutex);
     all = s_->catalogue;
   }
-  uint64_t bad = 0;
-  for (const auto& [name, pieces] : all) {
-    for (size_t i = 0; i < s_->providers.size(); ++i) {
+  // Whoever is accused is behind until it is put right, and would not be looked at further: so all that is
+  // wrong is found first.
+  std::vector<std::vector<std::string>> bad(s_->providers.size());
+  bool on = true;
+  for (auto it = all.begin(); on && it != all.end(); ++it) {
+    const auto& [name, pieces] = *it;
+    for (size_t i = 0; on && i < s_->providers.size(); ++i) {
       {
         sync::MutexLock lock(s_->mutex);
         auto now = s_->catalogue.find(name);
@@ -471,14 +483,16 @@ uint64_t ReplicatedStorage::Scrub(const ScrubStep& step) {
         if (now == s_->catalogue.end() || now->second != pieces || !settled) continue;
       }
       auto held = PiecesHeld(*s_->providers[i].reader, name, pieces);
-      if (held && *held != pieces.size()) {
-        ++bad;
-        s_->Accuse(i, name, Code::kChecksum);
-      }
-      if (!step(i, LengthOf(pieces))) return bad;
+      if (held && *held != pieces.size()) bad[i].push_back(name);
+      on = step(i, LengthOf(pieces));
     }
   }
-  return bad;
+  uint64_t found = 0;
+  for (size_t i = 0; i < bad.size(); ++i) {
+    found += bad[i].size();
+    s_->Accuse(i, bad[i], Code::kChecksum);
+  }
+  return found;
 }
 
 std::vector<seam::CopyState> ReplicatedStorage::States() {

@@ -17,7 +17,8 @@ using Json = nlohmann::json;
 using Headers = std::map<std::string, std::string>;
 
 constexpr uint64_t kPropertyBytes = 64u << 10;
-constexpr uint64_t kEntityBytes = 15 * kPropertyBytes;
+// An entity has 1 MiB, which some services count as base 64, with the names.
+constexpr uint64_t kEntityBytes = 11 * kPropertyBytes;
 constexpr uint64_t kAnswerBytesMax = 8u << 20;
 constexpr int kListPagesMax = 1000;  // a page may be empty and yet not the last
 
