@@ -29,7 +29,7 @@ struct PassphraseArguments {
 
 // A store that is served, or one that nobody serves: whichever it is, asked the same.
 struct Place {
-  std::string url, config, anchor;  // the URL as it is shown
+  std::string url, config, anchor;         // the URL as it is shown
   std::unique_ptr<seam::Storage> storage;  // none: the server is asked
 };
 
