@@ -118,8 +118,8 @@ class Scan {
           "journal: frames that cut the log back (truncate-from), which followers of a cluster will write");
       if (frame->truncate_from.value != 0) p.coherent = false;
     } else {
-      p.code = frame.code();
       p.crash_shape = AnySectorZero(bytes);
+      p.code = p.crash_shape ? Code::kTorn : frame.code();
     }
     object_.places.push_back(std::move(p));
     return offset + header.length_bytes;
