@@ -74,6 +74,8 @@ std::optional<Sealed> SealedIn(const Recorder::Written& w) {
   } else if (w.name.ends_with("/key-enclave")) {
     at = 4 + LoadLittle<uint32_t>(w.bytes.data());
     kind = seal::ObjectKind::kKeyring;
+  } else if (w.name.starts_with("manifest/")) {
+    kind = seal::ObjectKind::kGroup;
   } else if (!w.name.starts_with("segments/")) {
     return std::nullopt;
   }
@@ -92,6 +94,7 @@ seal::DomainKeys KeysOf(const World& world, seal::ObjectKind kind, const seal::O
     case seal::ObjectKind::kFrame:
       return s.state->keyring().JournalKeys(header.epoch).value();
     case seal::ObjectKind::kManifest:
+    case seal::ObjectKind::kGroup:
       return seal::DomainKeys::Derive(s.secrets.keys.slot_root);
     case seal::ObjectKind::kKeyring:
       return seal::DomainKeys::Derive(s.secrets.keys.keyring_root);

@@ -43,6 +43,7 @@ inline constexpr size_t kPendingBytesMax =
     64u << 20;  // commands accepted but not yet in a frame; then `overloaded`
 inline constexpr size_t kPendingCommandsMax = 100'000;
 inline constexpr size_t kManifestBytesMax = 256u << 20;
+inline constexpr size_t kManifestGroupsMax = 256u << 10;  // listed by one head
 
 // Secondary indexes. A put reads the row that it replaces, and writes up to two rows for each index.
 inline constexpr size_t kIndexesMax = 16;  // of one table

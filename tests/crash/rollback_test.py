@@ -149,7 +149,7 @@ class Rollback(Store):
         rows = self.dump()
         self.d.stop()
         newer = self.copy("newer")
-        for part in ("enclave-state", "members", "segments"):
+        for part in ("enclave-state", "manifest", "members", "segments"):
             with self.subTest(part_from_the_older_copy=part):
                 self.put_back(newer, with_anchor=True)
                 shutil.rmtree(self.d.store / part)

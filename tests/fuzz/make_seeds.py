@@ -414,28 +414,39 @@ def manifests():
     def span(first, last, count): return u16(first) + u16(last) + u32(count)
     def segment(number, condemned=0, spans=(span(0xFFFF, 0xFFFF, 100),)):
         return u32(number) + bytes(16) + TABLE_A + u32(1) + bytes(96) + u64(4096) + u64(3) + u64(condemned) + b"\0" + counted(() if condemned else spans)
+    def segments(*entries, tags=()): return counted([u64(t) for t in tags]) + counted(entries)
+    def listed(slot, first, count=1, size=300, save=3): return bytes([slot]) + u32(first) + u64(save) + u64(first) + u32(count) + u64(size) + bytes(64)
     tables = [table(SYSTEM, b""), table(TABLE_A, b"a", rows=5), table(TABLE_B, b"b")]
     tags = [tag(b"x", 4, tables[:2]), tag(b"y", 4, tables[:2]), tag(b"z", 7, tables)]
     def hint(t): return u32(1) + u32(80) + u32(100) if len(t) > 0 and t == tables[1] else u32(0) * 3
-    def manifest(segments, next, tags=(), shown=(), version=2):
+    def manifest(groups, next, tags=(), shown=(), version=3):
         hints = b"".join(hint(t) for t in tables) + b"".join(hint(t) for tag_tables in shown for t in tag_tables)
-        return u32(version) + store + member + u64(3) + blob32(root(tables, tags)) + hints + u64(7) + bytes(32) + u32(next) + b"\2" + u64(500) + counted(segments)
-    tagged = [segment(1, spans=[span(0, 0, 50), span(0, 1, 60), span(0, 0xFFFF, 70), span(1, 1, 80), span(0xFFFF, 0xFFFF, 90)])]
+        return u32(version) + store + member + u64(3) + blob32(root(tables, tags)) + hints + u64(7) + bytes(32) + u32(next) + b"\2" + u64(500) + counted(groups)
+    spread = [span(0, 0, 50), span(0, 1, 60), span(0, 0xFFFF, 70), span(1, 1, 80), span(0xFFFF, 0xFFFF, 90)]
     shown = [tables[:2], tables[:2], tables]
     return {
         "root_tables": root(tables),
         "root_tags": root(tables, tags),
         "root_tags_descending": root(tables, tags[::-1]),
         "root_before_tags": root(tables, magic=b"HFROOT01"),
-        "manifest_tags": manifest(tagged, 10, tags, shown),
-        "manifest_span_of_no_tag": manifest([segment(1, spans=[span(2, 2, 1)])], 10, tags, shown),
-        "manifest_spans_descending": manifest([segment(1, spans=[span(1, 1, 1), span(0, 0, 1)])], 10, tags, shown),
-        "manifest_version_1": manifest([segment(1)], 10, version=1),
+        "manifest_tags": manifest([listed(1, 1)], 10, tags, shown),
+        "manifest_groups": manifest([listed(0, 1), listed(0, 65), listed(1, 1), listed(2, 1), listed(2, 2)], 10),
+        "manifest_groups_descending": manifest([listed(1, 1), listed(0, 1)], 10),
+        "manifest_groups_of_one_place": manifest([listed(1, 1), listed(1, 1, save=4)], 10),
+        "manifest_group_huge": manifest([listed(1, 1, size=1 << 40)], 10),
+        "manifest_group_empty": manifest([listed(1, 1, count=0)], 10),
+        "manifest_slot_3": manifest([listed(3, 1)], 10),
+        "manifest_version_2": manifest([listed(1, 1)], 10, version=2),
+        "group_segments": segments(segment(1), segment(2, 3), segment(9)),
+        "group_spans": segments(segment(1, spans=spread), tags=(4, 7)),
+        "group_span_of_no_tag": segments(segment(1, spans=[span(2, 2, 1)]), tags=(4, 7)),
+        "group_tag_unnamed": segments(segment(1), tags=(4,)),
+        "group_tags_descending": segments(segment(1, spans=spread), tags=(7, 4)),
+        "group_spans_descending": segments(segment(1, spans=[span(1, 1, 1), span(0, 0, 1)]), tags=(4, 7)),
+        "group_segment_zero": segments(segment(0)),
+        "group_empty": segments(),
         "root_descending": root(tables[::-1]),
         "root_empty": root([]),
-        "manifest_segments": manifest([segment(1), segment(2, 3), segment(9)], 10),
-        "manifest_segment_zero": manifest([segment(0)], 10),
-        "manifest_beyond_next": manifest([segment(1)], 1),
     }
 
 def codec():
@@ -451,8 +462,8 @@ def store_open():
     def edit(operation, object, place=0, value=0): return bytes([operation, object]) + u16(place) + u16(value)
     seeds = {f"untouched_{mode}": bytes([mode]) for mode in (0, 3, 11, 16, 19, 27, 34, 43)}
     for number in (0, 1, 2):  # names with the highest numbers
-        seeds[f"journal_number_{number}"] = bytes([3]) + edit(COPY, 12, number, 3)
-        seeds[f"journal_number_{number}_empty"] = bytes([3]) + edit(COPY, 12, number, 3) + edit(CUT, 13)
+        seeds[f"journal_number_{number}"] = bytes([3]) + edit(COPY, 14, number, 3)
+        seeds[f"journal_number_{number}_empty"] = bytes([3]) + edit(COPY, 14, number, 3) + edit(CUT, 15)
     return seeds | {
         "slot_number_gone": bytes([11]) + edit(DELETE, 5),
         "slot_number_short": bytes([3]) + edit(CUT, 5, 71),
@@ -460,19 +471,23 @@ def store_open():
         "all_put_back": bytes([3]) + edit(BACK, 0, 0, 0x8002),
         "all_put_back_no_anchor": bytes([1]) + edit(BACK, 0, 0, 0x8003),
         "manifest_changed": bytes([19]) + edit(SET, 0, 90, 7),
+        "group_gone": bytes([19]) + edit(DELETE, 12),
+        "group_changed": bytes([3]) + edit(SET, 13, 200, 1),
+        "groups_swapped": bytes([3]) + edit(SWAP, 12, 0, 13),
+        "groups_both_changed": bytes([3]) + edit(SET, 12, 200, 1) + edit(SET, 13, 200, 1),
         "unlockers_gone": bytes([3]) + edit(DELETE, 255),
-        "journal_cut": bytes([1]) + edit(CUT, 12, 2048),
-        "journal_sector_zero": bytes([1]) + edit(SECTOR, 13, 512, 0),
-        "journal_sector_zero_discard": bytes([5]) + edit(SECTOR, 13, 512, 255),
-        "segment_gone": bytes([19]) + edit(DELETE, 18),
-        "segment_changed": bytes([0x21]) + edit(SET, 17, 200, 1),
+        "journal_cut": bytes([1]) + edit(CUT, 14, 2048),
+        "journal_sector_zero": bytes([1]) + edit(SECTOR, 15, 512, 0),
+        "journal_sector_zero_discard": bytes([5]) + edit(SECTOR, 15, 512, 255),
+        "segment_gone": bytes([19]) + edit(DELETE, 20),
+        "segment_changed": bytes([0x21]) + edit(SET, 19, 200, 1),
         "swapped": bytes([3]) + edit(SWAP, 0, 0, 6),
-        "listing_hides": bytes([1]) + edit(HIDE, 13),
+        "listing_hides": bytes([1]) + edit(HIDE, 15),
         "listing_invents_a_short_name": bytes([1]) + edit(INVENT, 0, 3, 1),
-        "listing_invents_a_huge_file": bytes([1]) + edit(INVENT, 12, 4, 3),
+        "listing_invents_a_huge_file": bytes([1]) + edit(INVENT, 14, 4, 3),
         "listing_never_ends": bytes([1]) + edit(STUBBORN, 0),
         "reads_lie": bytes([3]) + edit(LIE, 0, 12, 0x0501) + edit(LIE, 0, 30, 0x0501),
-        "grown": bytes([17]) + edit(GROW, 14, 4096, 0),
+        "grown": bytes([17]) + edit(GROW, 16, 4096, 0),
     }
 
 

@@ -468,19 +468,25 @@ def logical_root(store, index, term, chain, parent, tables, tags):
     return out + counted([blob16(n) + struct.pack("<QQ", i, t) + c + counted(shown) for n, i, t, c, shown in tags])
 
 
-def manifest(store, member, save, root, hints, frame, next_segment, owed, garbage, segments):
-    """segments: (number, id, table, epoch, salt, h, sha256, size, born, condemned, blobs, [(first, last, bytes)])"""
-    out = struct.pack("<I", 2) + store + member + struct.pack("<Q", save) + blob32(root)
+def manifest_head(store, member, save, root, hints, frame, next_segment, owed, garbage, groups):
+    """groups: (slot, first, id, segments, sealed bytes, text), ascending"""
+    out = struct.pack("<I", 3) + store + member + struct.pack("<Q", save) + blob32(root)
     out += b"".join(struct.pack("<III", *h) for h in hints)
     out += struct.pack("<Q", frame[0]) + frame[1] + struct.pack("<IBQ", next_segment, owed, garbage)
-    return out + counted([struct.pack("<I", n) + i + t + struct.pack("<I", e) + salt + h + sha
-                          + struct.pack("<QQQB", size, born, condemned, blobs)
-                          + counted([struct.pack("<HHI", *span) for span in spans])
-                          for n, i, t, e, salt, h, sha, size, born, condemned, blobs, spans in segments])
+    return out + counted([struct.pack("<BI", slot, first) + i + struct.pack("<IQ", n, len(sealed)) + sha256(sealed) + sha256(text)
+                          for slot, first, i, n, sealed, text in groups])
+
+
+def manifest_group(tags, segments):
+    """segments: (number, id, table, epoch, salt, h, sha256, size, born, condemned, blobs, [(first, last, bytes)])"""
+    return struct.pack("<I", len(tags)) + b"".join(struct.pack("<Q", t) for t in tags) + counted([
+        struct.pack("<I", n) + i + t + struct.pack("<I", e) + salt + h + sha
+        + struct.pack("<QQQB", size, born, condemned, blobs) + counted([struct.pack("<HHI", *span) for span in spans])
+        for n, i, t, e, salt, h, sha, size, born, condemned, blobs, spans in segments])
 
 
 def manifest_file():
-    f = File("manifest.txt", "A logical root with two tags, and the manifest of a member. docs/format.md 8")
+    f = File("manifest.txt", "A logical root with two tags, a member's head of a manifest, and a group of it. docs/format.md 8")
     heads, other = bytes(15) + b"\1", bytes(range(0xB0, 0xC0))
     def address(name):
         return b"\1" + salt_of("address of " + name)
@@ -496,13 +502,22 @@ def manifest_file():
         name = f"segment {number}"
         return (number, struct.pack(">Q", number) + bytes(range(8)), table, 1, salt_of(name), salt_of("h of " + name),
                 salt_of("sha of " + name), 4096, number, condemned, blobs, spans)
-    text = manifest(STORE, OTHER_STORE, 7, root, hints, (99, salt_of("frame")), 9, 2, 1000, [
+    group = manifest_group([30, 40], [
         segment(1, TABLE, 0, 1, [(0, 0, 100), (0, 1, 200), (0, NOW, 300), (1, 1, 400), (1, NOW, 500), (NOW, NOW, 600)]),
-        segment(2, heads, 7, 0, []), segment(3, heads, 0, 0, [(NOW, NOW, 112)])])
+        segment(2, heads, 7, 0, [])])
+    group_id = struct.pack(">Q", 7) + bytes(range(8))
+    group_name = "manifest/" + group_id.hex().upper()
+    slot_root = kdf(MASTER, "holdfast slot", STORE)
+    sealed = seal_object(domain(slot_root), 5, 0, salt_of("group"), binding(STORE, group_name), group)
+    def other_group(save, slot, first):  # listed, not made
+        return (slot, first, struct.pack(">Q", save) + bytes(8), 1, b"bytes", b"text")
+    text = manifest_head(STORE, OTHER_STORE, 7, root, hints, (99, salt_of("frame")), 9, 2, 1000, [
+        other_group(6, 0, 1), (1, 1, group_id, 2, sealed, group), other_group(5, 1, 3), other_group(3, 2, 1)])
     f.block("root", store=STORE, index=50, term=3, chain=salt_of("chain 50"), parent=salt_of("parent"), key=root_key,
             text=root, digest=hmac(root_key, root), people=TABLE, people_address=address("people"),
             before_people_address=address("oldest people"), before_chain=salt_of("chain 30"))
     f.block("manifest", member=OTHER_STORE, save=7, frame=99, frame_digest=salt_of("frame"), text=text)
+    f.block("group", root=slot_root, name=group_name, salt=salt_of("group"), text=group, sealed=sealed)
     return f
 
 
@@ -563,6 +578,28 @@ def dump_keyring_text(text):
     return d.text()
 
 
+def dump_group(sealed):
+    d = Dump("manifest group", sealed)
+    for size, meaning in ((4, "magic HFSO"), (1, "kind 5: manifest group"), (1, "algorithm 1"), (2, "format version 1"),
+                          (4, "key epoch 0"), (4, "CRC-32C of these 80 bytes with this field zero"), (32, "salt"),
+                          (32, "h = HMAC(hash key of the slots, the first 12 bytes || salt || binding || plaintext)"),
+                          (len(sealed) - 96, "ciphertext of the plaintext below, nonce 0"), (16, "tag")):
+        d.field(size, meaning)
+    return d.text()
+
+
+def dump_group_text(text):
+    d = Dump("manifest group plaintext", text)
+    for size, meaning in ((4, "1 tag is named"), (8, "it is of log index 700"), (4, "1 segment"), (4, "segment number 5"),
+                          (16, "segment id: written by save 16"), (16, "table id"), (4, "epoch 1"), (32, "salt of the segment"),
+                          (32, "its h"), (32, "SHA-256 of its bytes"), (8, "4096 bytes"), (8, "born of save 16"),
+                          (8, "not condemned"), (1, "no chunks of blobs"), (4, "2 spans"),
+                          (2, "first seen by the tag"), (2, "last by the newest root"), (4, "3000 bytes"),
+                          (2, "first seen by the newest root"), (2, "last by the newest root"), (4, "160 bytes")):
+        d.field(size, meaning)
+    return d.text()
+
+
 def dump_anchor(b):
     d = Dump("anchor", b)
     for size, meaning in ((8, "magic HFANCHR1"), (16, "store id"), (8, "term 3"), (8, "index 1000"),
@@ -576,15 +613,21 @@ def example():
     record, (kek,) = unlockers(STORE, MASTER, [(passphrase.encode(), 8, 1, run(0x80, 16))])
     keyring_root, anchor_key = kdf(MASTER, "holdfast keyring", STORE), kdf(MASTER, "holdfast anchor", STORE)
     text = keyring_text(1, [(1, run(0x40, 32))], [(TABLE, 1, run(0x60, 32))])
+    group = manifest_group([700], [(5, struct.pack(">Q", 16) + run(0x90, 8), TABLE, 1, run(0x20, 32), run(0x30, 32), run(0x50, 32),
+                                    4096, 16, 0, 0, [(0, NOW, 3000), (NOW, NOW, 160)])])
+    group_name = "manifest/" + (struct.pack(">Q", 17) + run(0x98, 8)).hex().upper()
+    slot_keys = domain(kdf(MASTER, "holdfast slot", STORE))
+    sealed_group = seal_object(slot_keys, 5, 0, run(0xD0, 32), binding(STORE, group_name), group)
     salt, bound, d = run(0xC0, 32), binding(STORE, name), domain(keyring_root)
     sealed = seal_object(d, 4, 0, salt, bound, text)
     values = {"passphrase": passphrase.encode(), "KEK": kek, "master": MASTER, "store id": STORE,
               "keyring domain root": keyring_root, "seal key": d["seal"], "hash key": d["hash"], "binding": bound,
               "object key": object_key(d, 4, salt, sealed[48:80]), "anchor key": anchor_key}
     lines = "".join(f"{k:19} = {v.hex()}\n" for k, v in values.items())
-    return (f"The passphrase is `{passphrase}`, Argon2id takes 8 KiB and one pass, the keyring lies in `{name}`; all that is\n"
-            "drawn at random is counted up instead. A test opens these dumps as they stand here.\n\n"
+    return (f"The passphrase is `{passphrase}`, Argon2id takes 8 KiB and one pass, the keyring lies in `{name}`, the group in\n"
+            f"`{group_name}`; all that is drawn at random is counted up instead. A test opens these dumps as they stand here.\n\n"
             f"```\n{lines}```\n" + dump_unlockers(record) + dump_keyring(sealed) + dump_keyring_text(text)
+            + dump_group(sealed_group) + dump_group_text(group)
             + dump_anchor(anchor(anchor_key, STORE, 3, 1000, run(0xE0, 32), 17)))
 
 

@@ -10,7 +10,7 @@ namespace holdfast::replica {
 namespace {
 
 constexpr std::string_view kJournalPrefix = "members/", kSegmentsPrefix = "segments/",
-                           kNumberSuffix = "/state-save-number";
+                           kGroupsPrefix = "manifest/", kNumberSuffix = "/state-save-number";
 
 bool IsAnything(const Digest& d) { return d == Digest{}; }
 
@@ -33,6 +33,7 @@ uint64_t LengthOf(const seam::Pieces& pieces) {
 
 bool IsJournal(std::string_view name) { return name.starts_with(kJournalPrefix); }
 bool IsSegment(std::string_view name) { return name.starts_with(kSegmentsPrefix); }
+bool IsGroup(std::string_view name) { return name.starts_with(kGroupsPrefix); }
 bool IsSaveNumber(std::string_view name) { return name.ends_with(kNumberSuffix); }
 std::string_view FolderOf(std::string_view name) { return name.substr(0, name.rfind('/') + 1); }
 
@@ -107,15 +108,15 @@ class ObjectsCatchUp {
   Status Run() {
     HF_TRY(std::vector<seam::ObjectInfo> listed, seam::ListAll(work_.storage, ""));
     for (seam::ObjectInfo& o : listed) sizes_[std::move(o.name)] = o.size_bytes;
-    std::vector<std::string> segments, files, numbers;
-    std::set<std::string, std::less<>> touched;  // folders
+    std::vector<std::string> once, files, numbers;  // written once under their name; slots' files
+    std::set<std::string, std::less<>> touched;     // folders
     for (const auto& [name, pieces] : work_.catalogue) {
       HF_TRY(bool good, IsThere(name, pieces));
       if (good) continue;
-      (IsSegment(name) ? segments : IsSaveNumber(name) ? numbers : files).push_back(name);
-      if (!IsSegment(name)) touched.emplace(FolderOf(name));
+      (IsOnce(name) ? once : IsSaveNumber(name) ? numbers : files).push_back(name);
+      if (!IsOnce(name)) touched.emplace(FolderOf(name));
     }
-    HF_TRY_VOID(CopyAll(segments));
+    HF_TRY_VOID(CopyAll(once));
     HF_TRY_VOID(InvalidateSlots(touched, numbers));
     HF_TRY_VOID(work_.storage.Barrier());
     HF_TRY_VOID(CopyAll(files));
@@ -127,6 +128,7 @@ class ObjectsCatchUp {
   }
 
  private:
+  static bool IsOnce(std::string_view name) { return IsSegment(name) || IsGroup(name); }
   Result<bool> IsThere(const std::string& name, const seam::Pieces& pieces) {
     auto it = sizes_.find(name);
     if (it == sizes_.end()) return false;
@@ -156,12 +158,12 @@ class ObjectsCatchUp {
   }
   // Names begin with the save that wrote them: what a newer one has written is not ours to judge.
   Status DeleteExtras() {
-    std::string newest;
+    std::map<std::string_view, std::string_view> newest;  // by folder
     for (const auto& [name, pieces] : work_.catalogue) {
-      if (IsSegment(name)) newest = name;
+      if (IsOnce(name)) newest[FolderOf(name)] = name;
     }
     for (const auto& [name, size] : sizes_) {
-      if (IsSegment(name) && name < newest && !work_.catalogue.contains(name))
+      if (IsOnce(name) && name < newest[FolderOf(name)] && !work_.catalogue.contains(name))
         HF_TRY_VOID(work_.storage.Delete(name));
     }
     return Ok();

@@ -14,6 +14,7 @@ namespace holdfast::replica {
 uint64_t LengthOf(const seam::Pieces& pieces);
 bool IsJournal(std::string_view name);     // below members/
 bool IsSegment(std::string_view name);     // below segments/
+bool IsGroup(std::string_view name);       // below manifest/
 bool IsSaveNumber(std::string_view name);  // the file that makes its slot valid: written last (rule D2)
 std::string_view FolderOf(std::string_view name);  // with its last '/'
 
@@ -43,9 +44,9 @@ struct CatchUpWork {
 // writer's cut deletes it).
 Status CatchUpJournal(const CatchUpWork& work, bool append);
 
-// Brings everything else up, in the order in which a save writes: segments, barrier, slot files, barrier,
-// numbers, barrier; then deletes segments that nothing names. Segments are compared by size, what is small by
-// hash.
+// Brings everything else up, in the order in which a save writes: segments and groups, barrier, slot files,
+// barrier, numbers, barrier; then deletes segments and groups that nothing names. Segments are compared by
+// size, what is small by hash.
 Status CatchUpObjects(const CatchUpWork& work);
 
 }  // namespace holdfast::replica

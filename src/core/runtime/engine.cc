@@ -419,11 +419,11 @@ Status Engine::CutJournalBelow(FrameNumber below) {
 Status Engine::AfterSave(const store::SavePoint& point, const store::VersionPtr& version) {
   HF_TRY_VOID(store::WriteAnchor(anchor_, secrets_, point.position, version->manifest.save));
   SaveNumber older(version->manifest.save.value - 1);
-  HF_TRY(std::vector<uint32_t> deleted,
+  HF_TRY(std::vector<std::string> deleted,
          store::DeleteCondemned(storage_, *version, older, PinnedVersions(version)));
   HF_TRY_VOID(CutJournalBelow(point.base->manifest.frame.number));
   HF_TRY_VOID(storage_.Barrier());
-  std::erase_if(deleted_, [&](uint32_t n) { return !version->manifest.segments.contains(n); });
+  deleted_.clear();  // the save lists none of them any more
   deleted_.insert(deleted.begin(), deleted.end());
   return Ok();
 }

@@ -297,11 +297,11 @@ class Engine : public session::Backend {
   // While a frame is being written; verify holds it to read the journal.
   sync::Mutex write_mutex_{sync::LockName::kWrite};
 
-  sync::Mutex save_mutex_{sync::LockName::kSave};          // around saves and verify: slots stand still
-  store::Secrets secrets_ HF_GUARDED_BY(save_mutex_);      // its record of unlockers changes
-  const Key& chain_key_;                                   // of secrets_, and never changes
-  const Key& anchor_key_;                                  // likewise
-  std::set<uint32_t> deleted_ HF_GUARDED_BY(save_mutex_);  // segments whose delete is confirmed
+  sync::Mutex save_mutex_{sync::LockName::kSave};             // around saves and verify: slots stand still
+  store::Secrets secrets_ HF_GUARDED_BY(save_mutex_);         // its record of unlockers changes
+  const Key& chain_key_;                                      // of secrets_, and never changes
+  const Key& anchor_key_;                                     // likewise
+  std::set<std::string> deleted_ HF_GUARDED_BY(save_mutex_);  // objects whose delete is confirmed
   std::vector<std::string> leftovers_ HF_GUARDED_BY(save_mutex_);  // of a save that failed
   std::vector<Bytes> segment_memory_ HF_GUARDED_BY(save_mutex_);   // of segments that were written
   std::vector<tree::Hint> dead_ HF_GUARDED_BY(save_mutex_);        // nodes that the last save did away with

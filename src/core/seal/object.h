@@ -16,7 +16,7 @@ namespace holdfast::seal {
 inline constexpr size_t kHeaderBytes = 80;
 inline constexpr uint16_t kFormatVersion = 1;
 
-enum class ObjectKind : uint8_t { kSegment = 1, kFrame = 2, kManifest = 3, kKeyring = 4 };
+enum class ObjectKind : uint8_t { kSegment = 1, kFrame = 2, kManifest = 3, kKeyring = 4, kGroup = 5 };
 
 // The three keys of a table, of the journal, or of the slots.
 struct DomainKeys {

@@ -269,6 +269,44 @@ TEST(RuleE_Copies, VerifyNamesTheProviderAndWhatIsWrongWithIt) {
   EXPECT_TRUE(report->freshness.proven);
 }
 
+TEST(RuleD6Copies, AGroupThatAProviderLacksOrHasWrongIsNamedAndCopiedFromAnother) {
+  for (bool missing : {true, false}) {
+    Deployment d(3, 2);
+    d.Start();
+    ASSERT_TRUE(d.rig.Close());
+    std::string group;
+    for (const auto& [name, bytes] : ImageOf(*d.disks[1])) {
+      if (name.starts_with(kGroupsPrefix)) group = name;
+    }
+    ASSERT_FALSE(group.empty());
+    Bytes whole = d.disks[1]->Get(group).value().take(), wrong = whole;
+    wrong[wrong.size() / 2] ^= 1;
+    if (missing) {
+      ASSERT_TRUE(d.disks[1]->Delete(group));
+    } else {
+      ASSERT_TRUE(d.disks[1]->Put(group, wrong));
+    }
+    d.Join();
+    auto report = d.rig.Verify();
+    ASSERT_TRUE(report);
+    EXPECT_TRUE(report->verdict);
+    bool named = false;
+    for (const Finding& f : report->findings)
+      named = named || (f.provider == 1 && f.object == group && f.bad());
+    EXPECT_TRUE(named) << Show(report->findings);
+    ASSERT_TRUE(d.rig.Open()) << Show(d.rig.findings);
+    d.rig.ExpectRows("with two good ones");
+    Bytes now = d.disks[1]->Get(group).value().take();
+    EXPECT_EQ(now, whole) << "the opening brings every provider up";
+    d.Fill(3, "later");
+    ASSERT_TRUE(d.rig.Save());
+    ASSERT_TRUE(d.rig.Close());
+    d.ExpectAlike("repaired");
+    d.Join();
+    d.rig.ExpectClean("repaired");
+  }
+}
+
 // A provider loses power at its k-th write while the others go on; then the others stop as well.
 TEST(RuleC2Copies, WhateverOneProviderMissedEveryAcknowledgedRowIsThere) {
   auto quorum_left = [](uint32_t n) { return n - 1; };

@@ -56,7 +56,7 @@ Result<InitResult> InitStore(seam::Storage& storage, const StoreId& store, ByteV
   if (copies != nullptr)
     log.push_back(SystemRows({{std::string(kQuorumRow), EncodeQuorum(copies->quorum())}}));
   log.push_back(SavePointEntry());
-  std::set<uint32_t> deleted;
+  std::set<std::string> deleted;
   std::vector<std::string> leftovers;
   CacheNodes reading(cache);
   NoWorkers alone;
@@ -76,7 +76,7 @@ Result<InitResult> InitStore(seam::Storage& storage, const StoreId& store, ByteV
   // one to the other, and either slot alone must be loadable.
   Manifest again = version->manifest;
   again.save = again.save.next();
-  HF_TRY_VOID(WriteSlot(storage, again, state->keyring(), secrets, random));
+  HF_TRY_VOID(WriteSlot(storage, again, state->keyring(), secrets, random, leftovers));
   const journal::LogPosition& at = state->position();
   seal::Anchor anchor{store, at.term, at.index, at.chain, again.save};
   return InitResult{store, empty.member, anchor, anchor.Encode(secrets.keys.anchor)};

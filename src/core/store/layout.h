@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_CORE_STORE_LAYOUT_H_
 #define HOLDFAST_CORE_STORE_LAYOUT_H_
 
+#include <optional>
 #include <string>
 
 #include "base/ids.h"
@@ -25,12 +26,23 @@ inline bool IsSystemTable(const TableId& id) {
 
 inline constexpr std::string_view kAnchorName = "anchor";
 inline constexpr std::string_view kSegmentsPrefix = "segments/";
+inline constexpr std::string_view kGroupsPrefix = "manifest/";
 inline constexpr std::string_view kSlotsPrefix = "enclave-state/";
 
 using SegmentId = Id128<struct SegmentIdTag>;
 inline std::string SegmentName(const SegmentId& id) { return std::string(kSegmentsPrefix) + id.hex(); }
-// The save that wrote it.
-inline SaveNumber SegmentSave(const SegmentId& id) { return SaveNumber(LoadBig64(id.bytes.data())); }
+using GroupId = Id128<struct GroupIdTag>;
+inline std::string GroupName(const GroupId& id) { return std::string(kGroupsPrefix) + id.hex(); }
+
+// Both kinds of ids begin with the save that wrote, or tried to, and are never used again. Of a name below
+// `prefix` that such an object may have, that save.
+inline std::optional<SaveNumber> SaveOfName(std::string_view prefix, std::string_view name) {
+  if (!name.starts_with(prefix)) return std::nullopt;
+  std::string_view id = name.substr(prefix.size());
+  auto bytes = ParseHex(id);
+  if (!bytes || bytes->size() != 16 || SegmentId::From(*bytes).hex() != id) return std::nullopt;
+  return SaveNumber(LoadBig64(bytes->data()));
+}
 
 inline Bytes HeadsKey(LogIndex index) {
   Bytes key(8);

@@ -12,13 +12,10 @@ namespace {
 
 constexpr std::string_view kRootMagic = "HFROOT02";
 constexpr std::string_view kRootMagicBeforeTags = "HFROOT01";
-constexpr uint32_t kManifestVersion = 2;
+constexpr uint32_t kManifestVersion = 3;
 constexpr size_t kTableBytesMin = 16 + 4 + 2 + 33 + 8 + 8;
 constexpr size_t kTagBytesMin = 2 + 8 + 8 + 32 + 4;
-constexpr size_t kSegmentBytesMin = 4 + 16 + 16 + 4 + 32 + 32 + 32 + 8 + 8 + 8 + 1 + 4;
-constexpr size_t kSpanBytes = 2 + 2 + 4;
-constexpr uint16_t kNowOrdinal = 0xFFFF;
-static_assert(limits::kTagsMax < kNowOrdinal);
+constexpr size_t kGroupBytes = 1 + 4 + 16 + 4 + 8 + 32 + 32;
 
 Result<Table> DecodeTable(Reader& r) {
   Table t;
@@ -98,59 +95,36 @@ bool DecodeHints(Reader& r, Tables& tables) {
   return true;
 }
 
-// Spans name tags by their place in the line: the manifest has many of them.
-uint16_t OrdinalOf(const TagLine& line, LogIndex tag) {
-  if (tag == kNow) return kNowOrdinal;
-  auto it = std::lower_bound(line.all().begin(), line.all().end(), tag);
-  HF_CHECK(it != line.all().end() && *it == tag);
-  return static_cast<uint16_t>(it - line.all().begin());
-}
-
-void EncodeSpans(Writer& w, const Spans& spans, const TagLine& line) {
-  w.U32(static_cast<uint32_t>(spans.items().size()));
-  for (const Span& s : spans.items()) {
-    w.U16(OrdinalOf(line, s.first)).U16(OrdinalOf(line, s.last)).U32(static_cast<uint32_t>(s.bytes));
+void EncodeGroups(Writer& w, const Groups& groups) {
+  w.U32(static_cast<uint32_t>(groups.size()));
+  for (const Group& g : groups) {
+    w.U8(g.slot).U32(g.first).Id(g.id).U32(g.segments).U64(g.size).Raw(g.sha256).Raw(g.text);
   }
 }
 
-bool DecodeSpans(Reader& r, const TagLine& line, uint64_t size, Spans& spans) {
-  auto named = [&](uint16_t ordinal) -> std::optional<LogIndex> {
-    if (ordinal == kNowOrdinal) return kNow;
-    if (ordinal >= line.all().size()) return std::nullopt;
-    return line.all()[ordinal];
-  };
-  uint32_t n = r.Count32(kSpanBytes);
-  std::pair<LogIndex, LogIndex> before;
+Result<Groups> DecodeGroups(Reader& r) {
+  Groups groups;
+  uint32_t n = r.Count32(kGroupBytes);
+  if (n > limits::kManifestGroupsMax) return Code::kMalformed;
+  uint64_t bytes[kNoSlot + 1] = {};
   for (uint32_t i = 0; i < n; ++i) {
-    auto first = named(r.U16()), last = named(r.U16());
-    uint32_t bytes = r.U32();
-    if (!first || !last || *first > *last || bytes == 0) return false;
-    if (i > 0 && std::pair(*first, *last) <= before) return false;
-    before = {*first, *last};
-    spans.Add(*first, *last, bytes);
+    Group g;
+    g.slot = r.U8();
+    g.first = r.U32();
+    g.id = r.Id<GroupId>();
+    g.segments = r.U32();
+    g.size = r.U64();
+    g.sha256 = r.Hash();
+    g.text = r.Hash();
+    if (!r.ok() || g.slot > kNoSlot || g.first == 0 || g.segments == 0) return Code::kMalformed;
+    if (!groups.empty() && g <= groups.back()) return Code::kMalformed;
+    bool same_place = !groups.empty() && g.slot == groups.back().slot && g.first == groups.back().first;
+    if (same_place && g.slot != kNoSlot) return Code::kMalformed;
+    if (g.size > limits::kManifestBytesMax || (bytes[g.slot] += g.size) > limits::kManifestBytesMax)
+      return Code::kMalformed;
+    groups.push_back(g);
   }
-  return r.ok() && spans.total() <= size;
-}
-
-Result<bool> DecodeBool(Reader& r) {
-  uint8_t v = r.U8();
-  if (!r.ok() || v > 1) return Code::kMalformed;
-  return v == 1;
-}
-
-Segment DecodeSegment(Reader& r) {
-  Segment s;
-  s.number = r.U32();
-  s.id = r.Id<SegmentId>();
-  s.table = r.Id<TableId>();
-  s.epoch = r.Num<Epoch>();
-  r.Copy(s.salt.data(), s.salt.size());
-  s.h = r.Hash();
-  s.sha256 = r.Hash();
-  s.size = r.U64();
-  s.born = r.Num<SaveNumber>();
-  s.condemned = r.Num<SaveNumber>();
-  return s;
+  return groups;
 }
 
 }  // namespace
@@ -202,8 +176,6 @@ Digest LogicalRoot::ComputeDigest(const Key& root_key) const {
   return crypto::HmacSha256(root_key.view(), {Encode()});
 }
 
-HF_NOT_YET("D6: incremental manifest: it is written whole, about 185 bytes a segment and 8 a span");
-
 Bytes Manifest::Encode() const {
   Bytes out;
   Writer w(out);
@@ -212,13 +184,7 @@ Bytes Manifest::Encode() const {
   for (const auto& [name, t] : root.tags) EncodeHints(w, t.tables);
   w.Num(frame.number).Raw(frame.digest).U32(next_segment);
   w.U8(cleanings_owed).U64(garbage_before);
-  TagLine line = root.Line();
-  w.U32(static_cast<uint32_t>(segments.size()));
-  for (const auto& [number, s] : segments) {
-    w.U32(s.number).Id(s.id).Id(s.table).Num(s.epoch).Raw(s.salt).Raw(s.h).Raw(s.sha256);
-    w.U64(s.size).Num(s.born).Num(s.condemned).U8(s.blobs ? 1 : 0);
-    EncodeSpans(w, s.spans, line);
-  }
+  EncodeGroups(w, groups);
   return out;
 }
 
@@ -242,17 +208,7 @@ Result<Manifest> Manifest::Decode(ByteView untrusted) {
   m.cleanings_owed = r.U8();
   m.garbage_before = r.U64();
   if (m.cleanings_owed > kCleaningsOwed) return Code::kMalformed;
-  TagLine line = m.root.Line();
-  uint32_t n = r.Count32(kSegmentBytesMin);
-  for (uint32_t i = 0; i < n; ++i) {
-    Segment s = DecodeSegment(r);
-    HF_TRY(s.blobs, DecodeBool(r));
-    if (!DecodeSpans(r, line, s.size, s.spans)) return Code::kMalformed;
-    if (s.condemned != SaveNumber() && !s.spans.empty()) return Code::kMalformed;
-    if (!m.segments.empty() && s.number <= m.segments.rbegin()->first) return Code::kMalformed;
-    if (s.number == 0 || s.number >= m.next_segment) return Code::kMalformed;
-    m.segments.emplace(s.number, std::move(s));
-  }
+  HF_TRY(m.groups, DecodeGroups(r));
   if (!r.Finish()) return Code::kMalformed;
   return m;
 }

@@ -1,5 +1,5 @@
 // The logical root (what the state is: the same on all members) and the manifest (where this member keeps
-// it). Source: docs/format.md 8; rules D3, D6.
+// it): a head, and the segments' entries in groups (groups.h). Source: docs/format.md 8; rules D3, D6.
 #ifndef HOLDFAST_CORE_STORE_MANIFEST_H_
 #define HOLDFAST_CORE_STORE_MANIFEST_H_
 
@@ -62,6 +62,20 @@ struct Segment {
   friend bool operator==(const Segment&, const Segment&) = default;
 };
 using Segments = std::map<uint32_t, Segment>;
+
+// Entries of segments, in an object of their own.
+inline constexpr uint8_t kNoSlot = 2;
+struct Group {
+  uint8_t slot = kNoSlot;  // that is read with it; kNoSlot: it is to be deleted
+  uint32_t first = 0;      // the smallest number of a segment in it
+  GroupId id;
+  uint32_t segments = 0;  // so many; at least one
+  uint64_t size = 0;
+  Digest sha256{}, text{};  // of its bytes; of what is sealed in them
+  friend auto operator<=>(const Group&, const Group&) = default;
+};
+using Groups = std::vector<Group>;  // ascending
+
 inline constexpr uint8_t kCleaningsOwed = 3;  // what moves leaves holes where its parents lay
 
 struct Manifest {
@@ -75,10 +89,13 @@ struct Manifest {
   // garbage without coming to an end are not counted.
   uint8_t cleanings_owed = 0;
   uint64_t garbage_before = 0;  // when the last of them began
+  Groups groups;                // of both slots, and those that are to be deleted
   Segments segments;
 
+  uint8_t slot() const { return static_cast<uint8_t>(save.value % 2); }
+  // The head: all but the segments.
   Bytes Encode() const;
-  static Result<Manifest> Decode(ByteView untrusted);
+  static Result<Manifest> Decode(ByteView untrusted);  // kMalformed, kUnknownFormat
 };
 
 }  // namespace holdfast::store

@@ -305,12 +305,12 @@ Result<std::unique_ptr<OpenedStore>> OpenStore(seam::Storage& storage, seam::Sto
   HF_TRY(size_t pending, DeletePending(storage, m.save));
   if (pending > 0)
     r.findings.push_back({Finding::Kind::kPending, std::string(kSegmentsPrefix), Code::kTorn,
-                          std::to_string(pending) + " segments of an unfinished save were collected"});
+                          std::to_string(pending) + " objects of an unfinished save were collected"});
   s->older_slot = SaveNumber(m.save.value == 0 ? 0 : m.save.value - 1);
   s->older_frame = m.frame.number;
   if (r.slots.older_valid)
     s->older_frame = std::min(s->older_frame, r.slots.slot[1 - r.slots.newest].manifest.frame.number);
-  HF_TRY(std::vector<uint32_t> deleted, DeleteCondemned(storage, *r.version, s->older_slot, {}));
+  HF_TRY(std::vector<std::string> deleted, DeleteCondemned(storage, *r.version, s->older_slot, {}));
   HF_TRY_VOID(storage.Barrier());
   s->deleted.insert(deleted.begin(), deleted.end());
 
@@ -346,9 +346,9 @@ Status SaveInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& s,
   s.state->SaveDone(version);
   s.older_slot = SaveNumber(version->manifest.save.value - 1);
   s.older_frame = before;
-  std::erase_if(s.deleted, [&](uint32_t n) { return !version->manifest.segments.contains(n); });
+  s.deleted.clear();  // what is not listed any more is nobody's
   HF_TRY_VOID(WriteAnchor(anchor, s.secrets, position, version->manifest.save));
-  HF_TRY(std::vector<uint32_t> deleted, DeleteCondemned(storage, *version, s.older_slot, {}));
+  HF_TRY(std::vector<std::string> deleted, DeleteCondemned(storage, *version, s.older_slot, {}));
   HF_TRY_VOID(s.writer->CutBelow(s.older_frame));
   HF_TRY_VOID(storage.Barrier());
   s.deleted.insert(deleted.begin(), deleted.end());

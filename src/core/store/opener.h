@@ -76,8 +76,8 @@ struct OpenedStore {
   FrameNumber older_frame;       // the journal may be cut below this
   Freshness freshness;
   std::vector<Finding> findings;
-  std::set<uint32_t> deleted;          // confirmed deletes
-  std::vector<std::string> leftovers;  // segments of a save that failed; the next attempt deletes them
+  std::set<std::string> deleted;       // confirmed deletes
+  std::vector<std::string> leftovers;  // objects of a save that failed; the next attempt deletes them
   Placement placement;
   bool clean = false;  // the next save begins to clean thoroughly
 };

@@ -73,7 +73,10 @@ Result<VerifyReport> RestoreStore(seam::Storage& from, seam::Storage& to, ByteVi
   if (source.verdict) return source;
 
   HF_TRY_VOID(to.Put(seal::kUnlockersName, r.secrets.unlockers));
-  Expected expected = ExpectedSegments(r.slots);
+  Expected expected = ExpectedObjects(r.slots);
+  for (const auto& [name, group] : expected.groups) {
+    if (expected.required.contains(name)) HF_TRY_VOID(CopyObject(from, to, name));
+  }
   for (const auto& [name, segment] : expected.segments) {
     Status copied = CopyObject(from, to, name);
     if (!copied && copied.code() == Code::kNotFound && !expected.required.contains(name)) continue;

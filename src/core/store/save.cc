@@ -250,7 +250,11 @@ Result<VersionPtr> TrySave(const SaveInput& input) {
   m.frame = input.frame;
   m.next_segment = before.next_segment;
   for (const auto& [number, s] : before.segments) {
-    if (!input.deleted.contains(number)) m.segments.emplace(number, s);
+    bool gone = s.condemned != SaveNumber() && input.deleted.contains(SegmentName(s.id));
+    if (!gone) m.segments.emplace(number, s);
+  }
+  for (const Group& g : before.groups) {
+    if (!input.deleted.contains(GroupName(g.id))) m.groups.push_back(g);
   }
   m.root.store = before.store;
   m.root.position = input.point.position;
@@ -277,8 +281,7 @@ Result<VersionPtr> TrySave(const SaveInput& input) {
   for (auto& [number, s] : m.segments) {
     if (s.spans.empty() && s.condemned == SaveNumber()) s.condemned = m.save;
   }
-  HF_TRY_VOID(input.storage.Barrier());
-  HF_TRY_VOID(WriteSlot(input.storage, m, keyring, input.secrets, input.random));
+  HF_TRY_VOID(WriteSlot(input.storage, m, keyring, input.secrets, input.random, input.leftovers));
   input.leftovers.clear();
   return MakeVersion(std::move(m), keyring, input.secrets);
 }
@@ -291,9 +294,10 @@ Result<VersionPtr> RunSave(const SaveInput& input) {
   return saved;
 }
 
-Result<std::vector<uint32_t>> DeleteCondemned(seam::Storage& storage, const TreeVersion& version,
-                                              SaveNumber older_slot, const std::vector<VersionPtr>& pinned) {
-  std::vector<uint32_t> deleted;
+Result<std::vector<std::string>> DeleteCondemned(seam::Storage& storage, const TreeVersion& version,
+                                                 SaveNumber older_slot,
+                                                 const std::vector<VersionPtr>& pinned) {
+  std::vector<std::string> deleted;
   for (const auto& [number, s] : version.manifest.segments) {
     if (s.condemned == SaveNumber() || s.condemned > older_slot) continue;
     bool held = false;
@@ -303,27 +307,41 @@ Result<std::vector<uint32_t>> DeleteCondemned(seam::Storage& storage, const Tree
     }
     if (held) continue;
     if (deleted.size() == kDeletesPerSaveMax) break;  // the others stay listed: the next save goes on
-    HF_TRY_VOID(storage.Delete(SegmentName(s.id)));
-    deleted.push_back(number);
+    deleted.push_back(SegmentName(s.id));
   }
+  for (const Group& g : version.manifest.groups) {
+    if (g.slot == kNoSlot) deleted.push_back(GroupName(g.id));
+  }
+  for (const std::string& name : deleted) HF_TRY_VOID(storage.Delete(name));
   return deleted;
 }
 
-Result<std::vector<seam::ObjectInfo>> PendingSegments(seam::Storage& storage, SaveNumber newest) {
-  HF_TRY(std::vector<seam::ObjectInfo> objects, seam::ListAll(storage, kSegmentsPrefix));
+namespace {
+
+Result<std::vector<seam::ObjectInfo>> PendingBelow(seam::Storage& storage, std::string_view prefix,
+                                                   SaveNumber newest) {
+  HF_TRY(std::vector<seam::ObjectInfo> objects, seam::ListAll(storage, prefix));
   std::erase_if(objects, [&](const seam::ObjectInfo& o) {
-    auto hex = ParseHex(std::string_view(o.name).substr(kSegmentsPrefix.size()));
-    if (!hex || hex->size() != 16) return true;  // alien: verify names it
-    SegmentId id = SegmentId::From(*hex);
-    return SegmentName(id) != o.name || SegmentSave(id) <= newest;
+    auto save = SaveOfName(prefix, o.name);
+    return !save || *save <= newest;  // alien: verify names it
   });
   return objects;
 }
 
+}  // namespace
+
+Result<std::vector<seam::ObjectInfo>> PendingSegments(seam::Storage& storage, SaveNumber newest) {
+  return PendingBelow(storage, kSegmentsPrefix, newest);
+}
+
 Result<size_t> DeletePending(seam::Storage& storage, SaveNumber newest) {
-  HF_TRY(std::vector<seam::ObjectInfo> pending, PendingSegments(storage, newest));
-  for (const seam::ObjectInfo& o : pending) HF_TRY_VOID(storage.Delete(o.name));
-  return pending.size();
+  size_t deleted = 0;
+  for (std::string_view prefix : {kSegmentsPrefix, kGroupsPrefix}) {
+    HF_TRY(std::vector<seam::ObjectInfo> pending, PendingBelow(storage, prefix, newest));
+    for (const seam::ObjectInfo& o : pending) HF_TRY_VOID(storage.Delete(o.name));
+    deleted += pending.size();
+  }
+  return deleted;
 }
 
 Status WriteAnchor(seam::Storage* anchor, const Secrets& secrets, const journal::LogPosition& at,

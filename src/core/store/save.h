@@ -55,9 +55,9 @@ struct SaveInput {
   SaveNodes& nodes;
   Workers& workers;
   const SavePoint& point;
-  journal::FramePosition frame;         // that holds the save point's entry
-  const std::set<uint32_t>& deleted;    // segments whose delete is confirmed
-  std::vector<std::string>& leftovers;  // segments of a failed attempt; the next one deletes them first
+  journal::FramePosition frame;          // that holds the save point's entry
+  const std::set<std::string>& deleted;  // objects whose delete is confirmed: not listed any more
+  std::vector<std::string>& leftovers;   // objects of a failed attempt; the next one deletes them first
   // To build segments in, as large as they were; kept for the next save. Touching new pages costs more than
   // filling them.
   std::vector<Bytes>& memory;
@@ -73,14 +73,16 @@ Result<VersionPtr> RunSave(const SaveInput& input);
 // 16 GiB of full segments: a tag that held everything goes in steps, and no save waits for it.
 inline constexpr size_t kDeletesPerSaveMax = 1024;
 // Segments of `version` that nothing can need any more: condemned before the older slot, and in no version
-// that is still pinned. Deletes them, a bounded number in one call, the oldest first; the caller owes a
-// barrier before it calls them confirmed (D3).
-Result<std::vector<uint32_t>> DeleteCondemned(seam::Storage& storage, const TreeVersion& version,
-                                              SaveNumber older_slot, const std::vector<VersionPtr>& pinned);
+// that is still pinned. Deletes them, a bounded number in one call, the oldest first; and the groups that are
+// of no slot, which are as many as the save wrote. The names of all; the caller owes a barrier before it
+// calls them confirmed (D3).
+Result<std::vector<std::string>> DeleteCondemned(seam::Storage& storage, const TreeVersion& version,
+                                                 SaveNumber older_slot,
+                                                 const std::vector<VersionPtr>& pinned);
 
 // Segments of saves above `newest`: a crash in mid-save left them (E).
 Result<std::vector<seam::ObjectInfo>> PendingSegments(seam::Storage& storage, SaveNumber newest);
-// Deletes them. Returns how many.
+// Deletes them, and the groups of such a save. Returns how many.
 Result<size_t> DeletePending(seam::Storage& storage, SaveNumber newest);
 
 // Encodes and writes the anchor for a point of the log (F1, F2). No-op without an anchor store.

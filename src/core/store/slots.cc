@@ -46,7 +46,7 @@ Slot Bad(Slot::Kind kind, Code code, int slot, std::string_view file) {
   return s;
 }
 
-// The sealed parts of a slot whose number, digest and MAC fit.
+// The sealed parts of a slot whose number, digest and MAC fit; without the groups.
 Slot OpenSlot(int slot, SaveNumber number, const SlotFiles& files, const Secrets& secrets) {
   auto tampered = [&](Code code, std::string_view file) {
     return Bad(Slot::Kind::kTampered, code, slot, file);
@@ -111,7 +111,9 @@ Result<ServerState> ServerState::Decode(ByteView untrusted) {
   return s;
 }
 
-Result<Slot> ReadSlot(seam::Storage& storage, int slot, const Secrets& secrets) {
+namespace {
+
+Result<Slot> ReadFiles(seam::Storage& storage, int slot, const Secrets& secrets) {
   auto number = storage.GetRange(SlotName(slot, kNumberFile), 0, kSaveNumberBytes + 1);
   if (!number) {
     if (number.code() == Code::kNotFound) return Bad(Slot::Kind::kUnused, Code::kTorn, slot, kNumberFile);
@@ -153,6 +155,25 @@ Result<Slot> ReadSlot(seam::Storage& storage, int slot, const Secrets& secrets) 
   }
   Slot s = OpenSlot(slot, n, files, secrets);
   s.files = std::move(known);
+  return s;
+}
+
+}  // namespace
+
+Result<Slot> ReadSlot(seam::Storage& storage, int slot, const Secrets& secrets) {
+  HF_TRY(Slot s, ReadFiles(storage, slot, secrets));
+  if (s.kind != Slot::Kind::kValid) return s;
+  std::string bad;
+  Status read = ReadGroups(storage, s.manifest, secrets, bad);
+  if (!bad.empty()) {
+    Slot without = Bad(Slot::Kind::kTampered, read.code(), slot, kManifestFile);
+    without.object = bad;
+    return without;
+  }
+  HF_TRY_VOID(std::move(read));
+  for (const Group& g : s.manifest.groups) {
+    if (g.slot == s.manifest.slot()) s.files[GroupName(g.id)] = {{g.size, g.sha256}};
+  }
   return s;
 }
 
@@ -220,12 +241,15 @@ Result<Slots> ReadSlots(seam::Storage& storage, const Secrets& secrets, std::vec
   }
   s.newest = v0 && v1 ? (s.slot[0].manifest.save > s.slot[1].manifest.save ? 0 : 1) : (v0 ? 0 : 1);
   s.older_valid = v0 && v1;
+  ReconcileGroups(s.slot[s.newest].manifest, s.older_valid ? &s.slot[1 - s.newest].manifest : nullptr);
   return s;
 }
 
-Status WriteSlot(seam::Storage& storage, const Manifest& manifest, const seal::Keyring& keyring,
-                 const Secrets& secrets, crypto::Random& random) {
-  int slot = static_cast<int>(manifest.save.value % 2);
+Status WriteSlot(seam::Storage& storage, Manifest& manifest, const seal::Keyring& keyring,
+                 const Secrets& secrets, crypto::Random& random, std::vector<std::string>& leftovers) {
+  HF_TRY_VOID(WriteGroups(storage, manifest, secrets, random, leftovers));
+  HF_TRY_VOID(storage.Barrier());
+  int slot = manifest.slot();
   SlotFiles files;
   std::string manifest_name = SlotName(slot, kManifestFile), keys_name = SlotName(slot, kKeysFile);
   Bytes text = manifest.Encode();

@@ -2,7 +2,7 @@
 #ifndef HOLDFAST_CORE_STORE_SLOTS_H_
 #define HOLDFAST_CORE_STORE_SLOTS_H_
 
-#include "core/store/secrets.h"
+#include "core/store/groups.h"
 #include "seam/copies.h"
 
 namespace holdfast::store {
@@ -26,7 +26,7 @@ struct Slot {
   std::string object;  // which object showed it
   Manifest manifest;   // if valid
   seal::Keyring keyring;
-  seam::Catalogue files;  // its six, as they lie there
+  seam::Catalogue files;  // its six and its groups, as they lie there
 };
 // An Error is the storage's alone. Unused: state-save-number absent or shorter than 72 bytes (torn).
 Result<Slot> ReadSlot(seam::Storage& storage, int slot, const Secrets& secrets);
@@ -44,10 +44,11 @@ struct Slots {
 };
 Result<Slots> ReadSlots(seam::Storage& storage, const Secrets& secrets, std::vector<Finding>& findings);
 
-// Deletes the number, barrier, writes the slot's files, barrier, writes the number, barrier (D2). Everything
-// the manifest names must be durable already.
-Status WriteSlot(seam::Storage& storage, const Manifest& manifest, const seal::Keyring& keyring,
-                 const Secrets& secrets, crypto::Random& random);
+// Writes the groups of the manifest that changed, barrier; deletes the number, barrier, writes the slot's
+// files, barrier, writes the number, barrier (D2). That barrier makes durable what was put before.
+// `leftovers`: as WriteGroups' names.
+Status WriteSlot(seam::Storage& storage, Manifest& manifest, const seal::Keyring& keyring,
+                 const Secrets& secrets, crypto::Random& random, std::vector<std::string>& leftovers);
 
 }  // namespace holdfast::store
 

@@ -126,7 +126,7 @@ Result<seam::Catalogue> CatalogueOf(seam::Storage& storage, Reading& r) {
   for (const Slot& slot : r.slots.slot) {
     if (slot.kind == Slot::Kind::kValid) catalogue.insert(slot.files.begin(), slot.files.end());
   }
-  Expected expected = ExpectedSegments(r.slots);
+  Expected expected = ExpectedObjects(r.slots);
   for (const auto& [name, segment] : expected.segments) {
     if (expected.required.contains(name)) catalogue[name] = {{segment->size, segment->sha256}};
   }

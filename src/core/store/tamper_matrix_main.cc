@@ -37,7 +37,7 @@ struct Scene {
   LogIndex end;
   std::vector<FrameAt> frames;                 // all of the chain from the older slot on
   std::map<std::string, uint64_t> first_byte;  // of each journal object that is judged
-  std::set<std::string> listed;                // segments
+  std::set<std::string> listed;                // segments and groups
   int newest = 0;
   MemberId member;
 };
@@ -101,7 +101,9 @@ class SceneBuilder {
     scene.newest = r.slots.newest;
     scene.saved = r.slots.manifest().root.position.index;
     scene.anchor_index = r.anchor->index;
-    for (const auto& [name, s] : ExpectedSegments(r.slots).segments) scene.listed.insert(name);
+    Expected expected = ExpectedObjects(r.slots);
+    for (const auto& [name, s] : expected.segments) scene.listed.insert(name);
+    for (const auto& [name, g] : expected.groups) scene.listed.insert(name);
   }
   Rig rig_;
 };
@@ -206,6 +208,7 @@ class Matrix {
 bool InSlots(const std::string& name) { return name.starts_with("enclave-state/"); }
 bool InJournal(const std::string& name) { return name.starts_with("members/"); }
 bool InSegments(const std::string& name) { return name.starts_with("segments/"); }
+bool InGroups(const std::string& name) { return name.starts_with("manifest/"); }
 
 // B2 with everything that survives: the highest index that must not be lost.
 LogIndex DurableWithout(const Scene& s, const std::set<const FrameAt*>& damaged) {
@@ -247,7 +250,7 @@ Expected_ CutJournal(const Scene& s, const std::string& name, uint64_t size, boo
 
 Expected_ ChangeOf(const Scene& s, const std::string& name) {
   Expected_ e{.object = name, .index = s.end};
-  if (InSlots(name) || name == "unlockers") e.must_open = true;
+  if (InSlots(name) || InGroups(name) || name == "unlockers") e.must_open = true;
   if (InSegments(name)) e.read_errors = true;
   if (InJournal(name)) e.object = "members/";
   return e;
@@ -336,6 +339,7 @@ void Truncate(const Scene& scene) {
 // Which objects could be taken for one another.
 std::string ClassOf(const std::string& name) {
   if (InSegments(name)) return "segment";
+  if (InGroups(name)) return "group";
   if (InJournal(name)) return "journal";
   size_t slash = name.rfind('/');
   return slash == std::string::npos ? name : name.substr(slash);
@@ -370,6 +374,7 @@ TEST(TamperMatrix, TheUntouchedStoreIsClean) {
 TEST(RuleE, EveryBitOfTheUnlockersAndSlotsIsGuarded) {
   FlipBits(KilledScene(), [](const std::string& n) { return n == "unlockers" || InSlots(n); });
 }
+TEST(RuleD6, EveryBitOfEveryGroupIsGuarded) { FlipBits(KilledScene(), InGroups); }
 TEST(RuleE, EveryBitOfEverySegmentIsGuarded) { FlipBits(KilledScene(), InSegments); }
 TEST(RuleB2, EveryBitOfTheJournalIsGuarded) { FlipBits(KilledScene(), InJournal); }
 TEST(RuleB4, EveryBitOfACleanlyClosedJournalIsGuarded) { FlipBits(ClosedScene(), InJournal, 1); }
@@ -387,7 +392,7 @@ TEST(RuleA2, ObjectsThatAreSwappedAreNamed) {
         Image image = s->image;
         std::swap(image[a], image[b]);
         Expected_ e = ChangeOf(*s, a);
-        if (InSlots(a)) e.must_open = false;  // both slots are hit
+        if (InSlots(a) || InGroups(a)) e.must_open = false;  // both slots are hit
         matrix.Check(image, e, a + " swapped with " + b);
       }
     }
@@ -490,10 +495,11 @@ TEST(RuleE, StrangersAreNamedAndWhatACrashLeavesIsNot) {
     Matrix matrix(*s);
     std::string member = "members/" + s->member.hex() + "/";
     std::string segment = "segments/" + std::string(16, '0') + "0123456789ABCDEF";
+    std::string group = "manifest/" + std::string(16, '0') + "0123456789ABCDEF";
     for (const std::string& name :
          {std::string("alien"), std::string("unlockers.bak"), std::string("enclave-state/2/core-enclave"),
           std::string("enclave-state/0/extra"), std::string("enclave-state/core-enclave"), segment,
-          segment + "0", std::string("segments/FFFF"),
+          segment + "0", std::string("segments/FFFF"), group, group + "0", std::string("manifest/FFFF"),
           std::string("segments/ffffffffffffffff0123456789abcdef"),
           "members/" + std::string(32, '0') + "/journal/00000000000000000001", member + "journal/1",
           member + "journal/0000000000000000000x", member + "vote", std::string("anchor")}) {
@@ -503,9 +509,10 @@ TEST(RuleE, StrangersAreNamedAndWhatACrashLeavesIsNot) {
         matrix.Check(image, {.object = name, .must_open = true, .index = s->end}, "stranger " + name);
       }
     }
-    // E: a segment of a save that did not finish; B2: an opening that was torn before its first byte.
-    std::string pending = "segments/" + std::string(8, '0') + "0000FFFF0123456789ABCDEF";
-    for (const std::string& name : {pending, member + "journal/00000000000000099999"}) {
+    // E: what a save that did not finish left; B2: an opening that was torn before its first byte.
+    std::string pending = std::string(8, '0') + "0000FFFF0123456789ABCDEF";
+    for (const std::string& name :
+         {"segments/" + pending, "manifest/" + pending, member + "journal/00000000000000099999"}) {
       Image image = s->image;
       image[name] = Bytes(1024, 0);
       matrix.Check(image, {.named = false, .object = "", .must_open = true, .index = s->end}, name);

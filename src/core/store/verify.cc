@@ -9,6 +9,7 @@
 #include "core/store/public_digests.h"
 #include "core/store/segment_checks.h"
 #include "core/store/verify_indexes.h"
+#include "crypto/hash.h"
 
 namespace holdfast::store {
 namespace {
@@ -60,7 +61,7 @@ class Verifier {
   Status Run() {
     HF_TRY(std::vector<seam::ObjectInfo> objects, seam::ListAll(storage_, ""));
     for (const seam::ObjectInfo& o : objects) total_ += o.size_bytes;
-    Expected expected = ExpectedSegments(r_.slots);
+    Expected expected = ExpectedObjects(r_.slots);
     NoWorkers alone;
     Workers& workers = options_.workers != nullptr ? *options_.workers : alone;
     SegmentChecks checks(storage_, workers, expected, seen_, [this](uint64_t bytes) { Progress(bytes); });
@@ -74,6 +75,7 @@ class Verifier {
                                     [](const Finding& f) { return f.bad(); });
     if (whole) HF_TRY_VOID(CheckIndexes(versions_.front()));
     HF_TRY_VOID(CheckJournal());
+    HF_TRY_VOID(CheckGroups(objects, expected));
     CheckListing(objects, expected, checks);
     return Ok();
   }
@@ -278,6 +280,21 @@ class Verifier {
     }
   }
 
+  // Those that a slot is read with were read with it. The others are to be deleted, and may be gone.
+  Status CheckGroups(const std::vector<seam::ObjectInfo>& objects, const Expected& expected) {
+    for (const seam::ObjectInfo& o : objects) {
+      auto it = expected.groups.find(o.name);
+      if (it == expected.groups.end()) continue;
+      Progress(o.size_bytes);
+      if (expected.required.contains(o.name)) continue;
+      auto bytes = storage_.GetRange(o.name, 0, it->second->size + 1);
+      if (!bytes && bytes.code() != Code::kNotFound) return bytes.error();
+      if (bytes && crypto::Sha256(bytes->parse()) != it->second->sha256)
+        Add(Finding::Kind::kChanged, o.name, Code::kChecksum, std::string(CodeText(Code::kChecksum)));
+    }
+    return Ok();
+  }
+
   // Nothing that belongs to nothing (rule E).
   void CheckListing(const std::vector<seam::ObjectInfo>& objects, const Expected& expected,
                     const SegmentChecks& checks) {
@@ -288,17 +305,14 @@ class Verifier {
     const MemberId& member = r_.slots.manifest().member;
     for (const seam::ObjectInfo& o : objects) {
       if (known.contains(o.name) || expected.segments.contains(o.name)) continue;
+      if (expected.groups.contains(o.name)) continue;
       if (journal::FrameOfName(member, o.name)) continue;  // judged with the journal
-      auto hex = o.name.starts_with(kSegmentsPrefix)
-                     ? ParseHex(std::string_view(o.name).substr(kSegmentsPrefix.size()))
-                     : std::nullopt;
-      if (hex && hex->size() == 16) {
-        SegmentId id = SegmentId::From(*hex);
-        if (SegmentName(id) == o.name && SegmentSave(id) > r_.slots.manifest().save) {
-          Add(Finding::Kind::kPending, o.name, Code::kTorn,
-              "segment of an unfinished save; collected at the next open");
-          continue;
-        }
+      auto save = SaveOfName(kSegmentsPrefix, o.name);
+      if (!save) save = SaveOfName(kGroupsPrefix, o.name);
+      if (save && *save > r_.slots.manifest().save) {
+        Add(Finding::Kind::kPending, o.name, Code::kTorn,
+            "of an unfinished save; collected at the next open");
+        continue;
       }
       bool named = std::any_of(report_.findings.begin(), report_.findings.end(), [&](const Finding& f) {
         return f.kind == Finding::Kind::kExtra && f.object == o.name;
@@ -361,7 +375,7 @@ std::string Freshness::Line() const {
   return "fresh to index " + std::to_string(index.value) + " (anchor " + anchor + "); later writes unproven";
 }
 
-Expected ExpectedSegments(const Slots& slots) {
+Expected ExpectedObjects(const Slots& slots) {
   Expected e;
   for (int i : {slots.newest, 1 - slots.newest}) {
     if (slots.slot[i].kind != Slot::Kind::kValid) continue;
@@ -372,6 +386,11 @@ Expected ExpectedSegments(const Slots& slots) {
       // What is condemned here and live in the other slot is needed there. What is live in neither may be
       // deleted already, by a process that had a newer save.
       if (s.condemned == SaveNumber()) e.required.insert(name);
+    }
+    for (const Group& g : m.groups) {
+      std::string name = GroupName(g.id);
+      if (g.slot == m.slot()) e.required.insert(name);
+      e.groups.emplace(std::move(name), &g);
     }
   }
   return e;

@@ -20,9 +20,10 @@ Result<VerifyReport> VerifyAndKeep(seam::Storage& storage, ByteView passphrase, 
 // Every object name that belongs to what was read, with whether it must be there.
 struct Expected {
   std::map<std::string, const Segment*> segments;  // of both manifests
-  std::set<std::string> required;                  // segments that must be there
+  std::map<std::string, const Group*> groups;      // likewise
+  std::set<std::string> required;                  // those of both that must be there
 };
-Expected ExpectedSegments(const Slots& slots);
+Expected ExpectedObjects(const Slots& slots);
 
 }  // namespace holdfast::store
 
