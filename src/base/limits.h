@@ -42,6 +42,7 @@ inline constexpr size_t kWavesInFlightMax = 2;          // local disk: one on it
 inline constexpr size_t kPendingBytesMax =
     64u << 20;  // commands accepted but not yet in a frame; then `overloaded`
 inline constexpr size_t kPendingCommandsMax = 100'000;
+inline constexpr size_t kReserveBytes = 48u << 20;  // put aside for a full disk: a journal file, two segments
 inline constexpr size_t kManifestBytesMax = 256u << 20;
 inline constexpr size_t kManifestGroupsMax = 256u << 10;  // listed by one head
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """A disk that is really full (a small tmpfs): the server stops acknowledging, stays readable, goes on by itself when space
-returns, and has lost nothing that it acknowledged (rule I1).
+returns, and has lost nothing that it acknowledged (rule I1). Its reserve lets it be left by deleting rows, too.
 
 Not covered: quotas (EDQUOT), and file systems that run out of something else than blocks.
 """
@@ -22,6 +22,7 @@ LEFT_BYTES = 6 << 20         # what the ballast leaves
 VALUE_BYTES = 200_000
 FULL_WITHIN_S = 120
 RECOVERS_WITHIN_S = 20       # asked again each second
+LEAVES_WITHIN_S = 60         # some saves, a second apart
 
 
 def value_of(key):
@@ -115,8 +116,8 @@ class DiskFull(rig.TestCase):
         st = os.statvfs(self.disk)
         return st.f_bavail * st.f_frsize
 
-    def until_full(self):
-        self.fill(LEFT_BYTES)
+    def until_full(self, leave=LEFT_BYTES):
+        self.fill(leave)
         self.puts = Puts(self.channel, f"p{time.monotonic_ns()}")
         # What was accepted waits for space; so it is the state that tells, not a refusal.
         end = time.monotonic() + FULL_WITHIN_S
@@ -125,7 +126,8 @@ class DiskFull(rig.TestCase):
                             f"{len(self.puts.acked)} puts, {self.free()} bytes left: {self.d.log()[-1000:]}")
             time.sleep(0.1)
         self.assertEqual(self.puts.unexpected, [])
-        self.fill()  # what an abandoned object gave back
+        if leave == LEFT_BYTES:
+            self.fill()  # what an abandoned object gave back, and the reserve
 
     def check(self, acked, asked, channel=None):
         """Every acknowledged row is there; nothing has a wrong value; nothing is there that was never asked for."""
@@ -185,6 +187,36 @@ class DiskFull(rig.TestCase):
 
     def test_RuleI1_the_same_when_anchor_and_temporary_files_have_no_space_either(self):
         self.full_and_back(whole_deployment_on_disk=True)
+
+    def test_RuleI1_a_full_store_is_left_by_deleting_rows(self):
+        self.served(whole_deployment_on_disk=True)
+        self.assertTrue((self.d.store / "reserve").exists())
+        self.until_full(leave=96 << 20)
+        self.puts.end()
+        self.assertEqual(self.puts.unexpected, [])
+        acked, asked = set(self.puts.acked), set(self.puts.asked)
+        self.assertGreater(len(acked), 200)
+        self.refused(self.d.kv("put", "t", "one more", "x"), 1, "no space left")
+        self.assertFalse((self.d.store / "reserve").exists(), "given up")
+        # The older ones of each thread, one by one; nobody makes room outside.
+        stub = kv_grpc.KvStub(self.channel)
+        for key in sorted(acked, key=lambda k: k.rsplit(b"/", 1)[1])[:len(acked) * 2 // 3]:
+            stub.Delete(kv.DeleteRequest(table="t", key=key), timeout=60)
+            acked.discard(key)
+        self.d.admin("save-state")
+        end = time.monotonic() + LEAVES_WITHIN_S
+        while self.status()["full"]:
+            self.assertLess(time.monotonic(), end, f"{self.free()} bytes left: {self.d.log()[-2000:]}")
+            time.sleep(0.1)
+        self.assertTrue((self.d.store / "reserve").exists(), "put aside again")
+        self.check(acked, asked)
+        self.ok(self.d.kv("put", "t", "goes on", "x"))
+        self.ok(self.d.kv("del", "t", "goes on"))
+        self.d.kill()
+        self.restart()
+        self.check(acked, asked)
+        self.d.stop()
+        self.ok(self.d.verify("--require-fresh"))
 
     def test_RuleI1_killed_while_full_and_started_while_full_it_refuses_and_loses_nothing(self):
         self.served(whole_deployment_on_disk=False)

@@ -80,7 +80,7 @@ class Marker(rig.TestCase):
         self.ok(self.d.admin("save-state"))
         self.d.stop()
         slot = "(core|key)-enclave(\\.recovery-key-shares)?|server-state|state-save-number"
-        name = re.compile(f"unlockers|enclave-state/[01]/({slot})|members/[0-9A-F]{{32}}/journal/[0-9]{{20}}|(segments|manifest)/[0-9A-F]{{32}}")
+        name = re.compile(f"unlockers|reserve|enclave-state/[01]/({slot})|members/[0-9A-F]{{32}}/journal/[0-9]{{20}}|(segments|manifest)/[0-9A-F]{{32}}")
         for path in self.d.store.rglob("*"):
             if path.is_file():
                 self.assertRegex(str(path.relative_to(self.d.store)), f"^({name.pattern})$")

@@ -267,4 +267,23 @@ Result<DropTag> DecodeDropTag(ByteView payload) {
   return DropTag{std::move(name)};
 }
 
+bool TakesSpace(journal::EntryKind kind, ByteView payload) {
+  switch (kind) {
+    case journal::EntryKind::kDropTable:
+    case journal::EntryKind::kDropTag:
+    case journal::EntryKind::kOpenSession:
+      return false;
+    case journal::EntryKind::kBatch:
+      break;
+    default:
+      return true;
+  }
+  auto batch = DecodeBatchView(payload);
+  if (!batch) return true;
+  for (const OperationView& o : batch->operations) {
+    if (o.kind == OperationKind::kPut) return true;
+  }
+  return false;
+}
+
 }  // namespace holdfast::kernel

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "core/journal/entry.h"
 
 namespace holdfast::kernel {
 
@@ -119,6 +120,10 @@ Bytes Encode(const OpenSession& command);
 Bytes Encode(const Opened& command);
 Bytes Encode(const CreateTag& command);
 Bytes Encode(const DropTag& command);
+
+// Whether the entry may leave more in the store than there was: all but deletes, drops and what opens a
+// session.
+bool TakesSpace(journal::EntryKind kind, ByteView payload);
 
 // Each: kMalformed.
 Result<Batch> DecodeBatch(ByteView payload);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/kernel/command.h"
+#include "core/kernel/kernel_parts_internal.h"
 
 namespace holdfast::kernel {
 namespace {
@@ -14,60 +15,12 @@ using journal::FrameKind;
 constexpr uint64_t kNever = UINT64_MAX;
 // A host may jump its clock to the end of time; no single jump may use up ours.
 constexpr uint64_t kClockStepMaxUs = 366ull * 24 * 3600 * 1'000'000;
-constexpr size_t kEntryFramingBytes = 1 + 8 + 4;  // docs/format.md 6: kind, term, length
-constexpr uint64_t kEwmaWeight = 8;               // a measurement counts for one eighth
-
-// A frame is padded to a size class (docs/format.md 6), so the largest class within kFrameBytesMax is the
-// real limit.
-constexpr size_t LargestFrameClass() {
-  size_t best = limits::kSectorBytes;
-  for (size_t c = limits::kSectorBytes; c <= limits::kFrameBytesMax; c *= 2) {
-    best = c;
-    if (c / 2 * 3 <= limits::kFrameBytesMax) best = std::max(best, c / 2 * 3);
-  }
-  return best;
-}
-constexpr size_t kFrameContentBytesMax =
-    LargestFrameClass() - 4096;  // header, tag and fixed fields, generously
-static_assert(kCommandBytesMax + kEntryFramingBytes <= kFrameContentBytesMax, "every command fits one frame");
+constexpr uint64_t kEwmaWeight = 8;              // a measurement counts for one eighth
+constexpr uint32_t kSavesThatGiveBack = 2;       // what one condemns goes after the next (rule D3)
+constexpr uint64_t kWorthASaveBytes = 1u << 20;  // each condemns a few nodes of the system tables
 
 constexpr uint64_t Plus(uint64_t a, uint64_t b) { return a > kNever - b ? kNever : a + b; }
 constexpr uint64_t Micros(uint64_t ms) { return ms > kNever / 1000 ? kNever : ms * 1000; }
-
-struct Pending {
-  Ticket ticket = 0;
-  EntryKind kind{};
-  Bytes payload;
-  Wait wait = Wait::kDurable;
-  bool is_sync = false;  // no entry: answered with the entry before it
-};
-
-struct Waiter {  // answered when `index` is applied
-  LogIndex index;
-  Term term;
-  Ticket ticket = 0;
-  bool is_sync = false;
-};
-
-struct Flight {
-  WriteFrame write;
-  std::vector<Ticket> tickets;
-  LogIndex last;
-  size_t bytes = 0;
-  uint64_t cut_us = 0;
-  bool refused = false;  // the provider had no space for it; to be written again
-  bool again = false;    // was written again: its time measures the waiting, not the provider
-};
-
-struct Unapplied {
-  LogIndex last;
-  size_t entries = 0, bytes = 0;
-};
-
-struct SaveRequest {
-  Ticket ticket = 0;
-  LogIndex at_least;
-};
 
 }  // namespace
 
@@ -96,6 +49,9 @@ struct Kernel::State {
 
   bool full = false;
   uint64_t retry_us = 0;
+  bool low = false;            // the reserve was given up
+  uint64_t reserve_us = 0;     // when to try to make it again
+  uint32_t saves_owed = 0;     // while low: so that what was set free is deleted
   std::optional<Code> failed;  // nothing will be written any more
   bool stopping = false, closing = false, stopped = false;
 
@@ -121,11 +77,13 @@ struct Kernel::State {
   void On(FrameFailed& e);
   void On(Applied& e);
   void On(SaveFinished& e);
+  void On(SpaceLow& e);
   void On(Tick&) {}
   void On(Stop&);
 
   void Advance();
   void RetryRefused();
+  void RefuseWhatTakesSpace();
   void ConsiderSave();
   void CutWave();
   void CutOne(FrameKind kind, EntryKind entry, Bytes payload);
@@ -155,6 +113,7 @@ struct Kernel::State {
   }
   uint64_t WaveDueUs() const;
   uint64_t SaveDueUs() const;
+  uint64_t ReserveDueUs() const;
 };
 
 void Kernel::State::Answer(Ticket ticket, Status status, LogIndex index, Wait reached, uint64_t detail) {
@@ -176,7 +135,7 @@ void Kernel::State::On(Submit& e) {
     refusal = *failed;
   } else if (stopping) {
     refusal = Code::kStopping;
-  } else if (full) {
+  } else if (full || (low && TakesSpace(e.kind, e.payload))) {
     refusal = Code::kFull;
   } else if (e.kind == EntryKind::kOpened || e.kind == EntryKind::kSavePoint ||
              e.kind == EntryKind::kClosed) {
@@ -196,6 +155,7 @@ void Kernel::State::On(Submit& e) {
     if (e.ticket == 0) Emit(Log{refusal});
     return Answer(e.ticket, refusal);
   }
+  if (low) saves_owed = kSavesThatGiveBack + 1;  // the next save point may come before it
   pending_bytes += e.payload.size();
   ++pending_entries;
   if (e.ticket != 0 && e.wait == Wait::kDurable) ++pending_urgent;
@@ -378,6 +338,8 @@ void Kernel::State::On(SaveFinished& e) {
     last_save = std::max(last_save, e.index);
     last_save_us = now_us;
     ++metrics.saves;
+    if (saves_owed > 0) --saves_owed;
+    if (low && e.condemned_bytes >= kWorthASaveBytes) saves_owed = std::max(saves_owed, kSavesThatGiveBack);
   } else {
     save_not_before_us = Plus(now_us, Micros(options.full_retry_ms));
     Emit(Log{e.status.code(), e.index.value});
@@ -388,6 +350,38 @@ void Kernel::State::On(SaveFinished& e) {
   if (e.status) dirty_bytes -= std::min(dirty_bytes, save_dirty_bytes.value_or(0));
   save_dirty_bytes.reset();
   save_index = LogIndex();
+}
+
+void Kernel::State::On(SpaceLow& e) {
+  low = e.low;
+  if (!low) return;
+  Emit(Log{Code::kFull});
+  saves_owed = kSavesThatGiveBack;
+  reserve_us = Plus(now_us, Micros(options.full_retry_ms));
+  RefuseWhatTakesSpace();
+}
+
+// In the order in which they came. A sync goes on waiting for what is left before it.
+void Kernel::State::RefuseWhatTakesSpace() {
+  std::deque<Pending> before;
+  before.swap(pending);
+  pending_bytes = pending_entries = pending_urgent = 0;
+  for (Pending& p : before) {
+    if (p.is_sync && pending.empty()) {
+      waiters.push_back({consensus->last(), consensus->term(), p.ticket, true});
+      continue;
+    }
+    if (!p.is_sync && TakesSpace(p.kind, p.payload)) {
+      Answer(p.ticket, Code::kFull);
+      continue;
+    }
+    if (!p.is_sync) {
+      pending_bytes += p.payload.size();
+      ++pending_entries;
+    }
+    if (p.is_sync || (p.ticket != 0 && p.wait == Wait::kDurable)) ++pending_urgent;
+    pending.push_back(std::move(p));
+  }
 }
 
 // -- the schedule: evaluated afresh after every event, so that no state waits for an event that already came
@@ -418,7 +412,13 @@ uint64_t Kernel::State::SaveDueUs() const {
   if (options.save_period_ms != 0 && consensus->committed() > last_save) {
     due = std::min(due, Plus(last_save_us, Micros(options.save_period_ms)));
   }
+  if (low && saves_owed > 0) due = std::min(due, Plus(last_save_us, Micros(options.full_retry_ms)));
   return due == kNever ? kNever : std::max(due, save_not_before_us);
+}
+
+// Not while a save may want the space.
+uint64_t Kernel::State::ReserveDueUs() const {
+  return !low || full || failed || stopping || save_active() || saves_owed > 0 ? kNever : reserve_us;
 }
 
 void Kernel::State::Advance() {
@@ -437,6 +437,10 @@ void Kernel::State::Advance() {
     } else {
       break;
     }
+  }
+  if (ReserveDueUs() <= now_us) {
+    reserve_us = Plus(now_us, Micros(options.full_retry_ms));
+    Emit(MakeReserve{});
   }
   ConsiderClosing();
 }
@@ -558,7 +562,7 @@ uint64_t Kernel::NextDeadlineUs() const {
   if (!s_->started)
     return s_->options.save_period_ms != 0 ? 0 : kNever;  // a period begins with the first event
   if (s_->stopped || s_->failed) return kNever;
-  uint64_t due = std::min(s_->WaveDueUs(), s_->SaveDueUs());
+  uint64_t due = std::min({s_->WaveDueUs(), s_->SaveDueUs(), s_->ReserveDueUs()});
   if (s_->full && s_->all_refused()) due = std::min(due, s_->retry_us);
   if (due == kNever) return kNever;
   return Plus(s_->host_us, due > s_->now_us ? due - s_->now_us : 0);
@@ -567,7 +571,7 @@ uint64_t Kernel::NextDeadlineUs() const {
 LogIndex Kernel::committed() const { return s_->consensus->committed(); }
 LogIndex Kernel::applied() const { return s_->applied; }
 LogIndex Kernel::stable() const { return s_->stable; }
-bool Kernel::full() const { return s_->full; }
+bool Kernel::full() const { return s_->full || s_->low; }
 
 Metrics Kernel::metrics() const {
   Metrics m = s_->metrics;

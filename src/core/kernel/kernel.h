@@ -17,9 +17,11 @@
 //
 // Back-pressure: pending over its limits answers kOverloaded, and nothing is enqueued. Dirty or unapplied
 // bytes over theirs make waves wait, so that pending fills. Without space (I1) new commands get kFull; those
-// accepted before are kept and written as soon as there is some. Any other failure of storage is final:
-// everything that is not committed, and all that comes later, fails with its code; what is committed can
-// still be read.
+// accepted before are kept and written as soon as there is some. Where a reserve was given up for them
+// (SpaceLow), only commands that make less are taken until it has been made again: what others were accepted
+// and are in no frame yet get kFull, so that the reserve is left for deletes and saves. Any other failure of
+// storage is final: everything that is not committed, and all that comes later, fails with its code; what is
+// committed can still be read.
 //
 // Source: design §2 kernel, §3 two-tier commit; rules D1, D4, H1, I1.
 #ifndef HOLDFAST_CORE_KERNEL_KERNEL_H_
@@ -102,6 +104,13 @@ struct Applied {
 struct SaveFinished {
   LogIndex index;
   Status status;
+  uint64_t condemned_bytes = 0;  // that saves after this one will give back
+};
+
+// The provider's reserve was given up, or is there again. Low until then: what takes space is refused, and
+// saves follow each other so that what deletes set free is given back.
+struct SpaceLow {
+  bool low;
 };
 
 struct Tick {};
@@ -109,8 +118,8 @@ struct Tick {};
 // Write what is pending, finish the save that runs, write `closed`, then Stopped. Does not wait for space.
 struct Stop {};
 
-using Event =
-    std::variant<Submit, Sync, RequestSave, FrameStable, FrameFailed, Applied, SaveFinished, Tick, Stop>;
+using Event = std::variant<Submit, Sync, RequestSave, FrameStable, FrameFailed, Applied, SaveFinished,
+                           SpaceLow, Tick, Stop>;
 
 // -- effects
 
@@ -145,9 +154,12 @@ struct Log {  // never user data
   uint64_t a = 0, b = 0;  // numbers: of a frame, of an entry
 };
 
+// Try to make the reserve again; SpaceLow{false} if it is there.
+struct MakeReserve {};
+
 struct Stopped {};
 
-using Effect = std::variant<WriteFrame, Apply, Reply, Log, Stopped>;
+using Effect = std::variant<WriteFrame, Apply, Reply, Log, MakeReserve, Stopped>;
 
 struct Metrics {
   uint64_t waves = 0, entries = 0, wave_bytes = 0, overloaded = 0, saves = 0, full_retries = 0;
@@ -170,7 +182,7 @@ class Kernel {
   LogIndex committed() const;
   LogIndex applied() const;
   LogIndex stable() const;  // the watermark
-  bool full() const;        // waiting for space (I1)
+  bool full() const;        // waiting for space, or low on it (I1)
   Metrics metrics() const;
 
  private:

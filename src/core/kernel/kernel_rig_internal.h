@@ -27,6 +27,7 @@ struct Rig {
       if (auto* a = std::get_if<Apply>(&e)) applies.push_back(*a);
       if (auto* r = std::get_if<Reply>(&e)) replies.push_back(*r);
       if (auto* l = std::get_if<Log>(&e)) logs.push_back(*l);
+      if (std::get_if<MakeReserve>(&e)) ++reserves_asked;
       if (std::get_if<Stopped>(&e)) ++stopped;
     }
   }
@@ -98,7 +99,7 @@ struct Rig {
   std::deque<Apply> applies;
   std::vector<Reply> replies;
   std::vector<Log> logs;
-  int stopped = 0, frames_written = 0;
+  int stopped = 0, frames_written = 0, reserves_asked = 0;
 };
 
 }  // namespace holdfast::kernel

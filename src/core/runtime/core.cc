@@ -99,6 +99,7 @@ Status Core::State::Open(SecretBytes passphrase, const CoreOptions& options, con
   seam::Storage* anchors = options.has_anchor ? &anchor : nullptr;
   store::OpenOptions open;
   open.discard_tail = options.discard_tail;
+  open.reserve_bytes = limits::kReserveBytes;
   std::vector<store::Finding> findings;
   auto opened = store::OpenStore(storage, anchors, passphrase.view(), open, SystemRandom(), &findings);
   const std::vector<store::Finding>& tell = opened ? (*opened)->findings : findings;

@@ -52,6 +52,9 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
       writer_(std::move(opened->writer)),
       state_(std::move(opened->state)),
       transient_(std::clamp(options.cache_bytes / 4, limits::kTransientBytesMin, limits::kTransientBytesMax)),
+      reserve_bytes_(opened->reserve_bytes),
+      reserve_held_(opened->reserve_held),
+      low_(reserve_bytes_ > 0 && !opened->reserve_held),
       secrets_(std::move(opened->secrets)),
       chain_key_(secrets_.keys.chain),
       anchor_key_(secrets_.keys.anchor),
@@ -101,6 +104,7 @@ void Engine::Start() {
   threads_.emplace_back([this] { WriteJournal(); });
   threads_.emplace_back([this] { ApplyLog(); });
   threads_.emplace_back([this] { SaveStates(); });
+  if (low_) Post(kernel::SpaceLow{true}, Caller::kOwn);
   if (storage_.copies() != nullptr) {
     storage_.copies()->QueueJournal();
     threads_.emplace_back([this] { WaitForFrames(); });
@@ -183,9 +187,10 @@ void Engine::WriteJournal() {
   while (auto work = journal_queue_.Pop()) {
     if (auto* write = std::get_if<kernel::WriteFrame>(&*work)) {
       WriteFrame(*write, Caller::kJournal);
+    } else if (auto* cut = std::get_if<CutJournal>(&*work)) {
+      cut->done(writer_->CutBelow(cut->below));
     } else {
-      auto& cut = std::get<CutJournal>(*work);
-      cut.done(writer_->CutBelow(cut.below));
+      MakeReserveAgain();
     }
   }
 }
@@ -197,6 +202,8 @@ void Engine::WriteFrame(const kernel::WriteFrame& write, Caller caller) {
     return Post(kernel::FrameFailed{write.number, Code::kFull}, caller);
   Written written;
   Status done = SealAndWrite(write, written);
+  // Before the frame is stable: what is taken in from here on must not use up what was given.
+  if (std::exchange(reserve_given_up_, false)) Post(kernel::SpaceLow{true}, caller);
   if (!done) {
     if (done.code() != Code::kFull) Fatal(done.code());
     return Post(kernel::FrameFailed{write.number, done.code()}, caller);
@@ -254,12 +261,17 @@ Result<journal::SealedFrame> Engine::Seal(const kernel::WriteFrame& write, Writt
 Status Engine::SealAndWrite(const kernel::WriteFrame& write, Written& written) {
   HF_TRY(journal::SealedFrame sealed, Seal(write, written));
   MutexLock writing(write_mutex_);
-  if (write.kind == journal::FrameKind::kClosing) {
-    HF_TRY_VOID(writer_->Close(write.number, sealed));
-    closing_written_ = true;
-    return Ok();
-  }
-  return writer_->Write(write.number, sealed);
+  Status done = WriteSealed(write, sealed);
+  if (done || done.code() != Code::kFull || !GiveUpReserve()) return done;
+  reserve_given_up_ = true;
+  return WriteSealed(write, sealed);
+}
+
+Status Engine::WriteSealed(const kernel::WriteFrame& write, const journal::SealedFrame& sealed) {
+  if (write.kind != journal::FrameKind::kClosing) return writer_->Write(write.number, sealed);
+  HF_TRY_VOID(writer_->Close(write.number, sealed));
+  closing_written_ = true;
+  return Ok();
 }
 
 // -- applier
@@ -384,8 +396,10 @@ Status Engine::SaveOnce(const store::SavePoint& point, journal::FramePosition fr
                         store::VersionPtr& version) {
   KeptNodes nodes(nodes_);
   bool clean = clean_.exchange(false);
+  store::Placement placement = placement_;
+  if (low_) placement.cleaned_bytes_max = 0;  // the emptiest segment alone: it must fit, and gives most
   auto saved = store::RunSave({storage_, secrets_, random_, nodes, save_workers_, point, frame, deleted_,
-                               leftovers_, segment_memory_, placement_, clean});
+                               leftovers_, segment_memory_, placement, clean});
   if (!saved) {
     if (clean) clean_ = true;
     nodes_.Clear();  // the next attempt uses the same places again
@@ -435,6 +449,7 @@ void Engine::RunSave(const store::SavePoint& point, journal::FramePosition frame
   for (;;) {
     done = SaveOnce(point, frame, version);
     if (done || done.code() != Code::kFull || stopping_) break;
+    if (GiveUpReserveAndTell()) continue;
     log_(Code::kFull, point.position.index.value, 0);
     MutexLock lock(applied_mutex_);
     auto again = std::chrono::steady_clock::now() + kSaveRetry;
@@ -469,7 +484,11 @@ void Engine::SaveDone(const store::SavePoint& point, const store::VersionPtr& ve
     save_wake_.NotifyAll();
   }
   BoundPins();
-  Post(kernel::SaveFinished{index, Ok()}, Caller::kOwn);
+  uint64_t condemned = 0;
+  for (const auto& [number, s] : version->manifest.segments) {
+    if (s.condemned == version->manifest.save) condemned += s.size;
+  }
+  Post(kernel::SaveFinished{index, Ok(), condemned}, Caller::kOwn);
   before.reset();
   if (PinnedVersions(version).empty()) nodes_.Drop(dead_);
   dead_.clear();

@@ -136,6 +136,7 @@ class Engine : public session::Backend {
     FrameNumber below;
     std::function<void(Status)> done;
   };
+  struct MakeReserve {};
   struct ToApply {
     kernel::Apply apply;
     journal::FramePosition frame;
@@ -178,6 +179,8 @@ class Engine : public session::Backend {
   void FrameIsStable(Written written, Caller caller);
   void WaitForFrames();
   Status SealAndWrite(const kernel::WriteFrame& write, Written& written) HF_REQUIRES(journaling_);
+  Status WriteSealed(const kernel::WriteFrame& write, const journal::SealedFrame& sealed)
+      HF_REQUIRES(journaling_);
   Result<journal::SealedFrame> Seal(const kernel::WriteFrame& write, Written& written)
       HF_REQUIRES(journaling_);
   // applier
@@ -196,6 +199,11 @@ class Engine : public session::Backend {
       HF_REQUIRES(save_mutex_);
   Status AfterSave(const store::SavePoint& point, const store::VersionPtr& version) HF_REQUIRES(save_mutex_);
   Status CutJournalBelow(FrameNumber below);
+
+  // a full provider (engine_space.cc)
+  bool GiveUpReserve() HF_REQUIRES(write_mutex_);  // true: there is room, for the moment
+  bool GiveUpReserveAndTell();
+  void MakeReserveAgain();
   void SaveDone(const store::SavePoint& point, const store::VersionPtr& version) HF_REQUIRES(save_mutex_);
   std::vector<store::VersionPtr> PinnedVersions(const store::VersionPtr& newest);
 
@@ -296,6 +304,10 @@ class Engine : public session::Backend {
 
   // While a frame is being written; verify holds it to read the journal.
   sync::Mutex write_mutex_{sync::LockName::kWrite};
+  const uint64_t reserve_bytes_;  // 0: there is none
+  bool reserve_held_ HF_GUARDED_BY(write_mutex_);
+  bool reserve_given_up_ HF_GUARDED_BY(journaling_) = false;  // and the kernel does not know yet
+  std::atomic<bool> low_{false};                              // no reserve: cleaning moves little
 
   sync::Mutex save_mutex_{sync::LockName::kSave};             // around saves and verify: slots stand still
   store::Secrets secrets_ HF_GUARDED_BY(save_mutex_);         // its record of unlockers changes
@@ -315,7 +327,7 @@ class Engine : public session::Backend {
 
   std::atomic<uint16_t> fatal_{0};
   std::atomic<bool> stopping_{false};
-  WorkQueue<std::variant<kernel::WriteFrame, CutJournal>> journal_queue_;
+  WorkQueue<std::variant<kernel::WriteFrame, CutJournal, MakeReserve>> journal_queue_;
   // Several providers: frames that are on their way to them.
   struct OnItsWay {
     Written written;

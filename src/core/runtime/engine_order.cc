@@ -152,6 +152,8 @@ void Engine::Dispatch(std::vector<kernel::Effect>& effects, Caller caller, Taken
       answers.push_back(std::move(*reply));
     } else if (auto* log = std::get_if<kernel::Log>(&effect)) {
       log_(log->code, log->a, log->b);
+    } else if (std::holds_alternative<kernel::MakeReserve>(effect)) {
+      journal_queue_.Push(MakeReserve{});
     } else {
       MutexLock lock(order_mutex_);
       stopped_ = true;

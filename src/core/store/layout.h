@@ -27,6 +27,7 @@ inline bool IsSystemTable(const TableId& id) {
 inline constexpr std::string_view kAnchorName = "anchor";
 inline constexpr std::string_view kSegmentsPrefix = "segments/";
 inline constexpr std::string_view kGroupsPrefix = "manifest/";
+inline constexpr std::string_view kReserveName = "reserve";  // zeros, for rule I1; read by nobody
 inline constexpr std::string_view kSlotsPrefix = "enclave-state/";
 
 using SegmentId = Id128<struct SegmentIdTag>;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/store/reserve.h"
 #include "core/store/rows.h"
 #include "core/store/tails.h"
 
@@ -166,8 +167,16 @@ journal::FramePosition LastFrame(const journal::Chain& chain, const journal::Rea
   return chain.links.empty() ? options.start.frame : chain.links.back().position;
 }
 
+// Once more if a reserve can be given up for it (I1).
+template <typename Attempt>
+auto DespiteAFullDisk(seam::Storage& storage, Attempt&& attempt) -> decltype(attempt()) {
+  auto done = attempt();
+  if (!done && done.code() == Code::kFull && GiveUpReserve(storage)) done = attempt();
+  return done;
+}
+
 // The barrier frame: from here on every older opener is fenced (C2, C3).
-Status WriteBarrier(Reading& r, OpenedStore& s, crypto::Random& random) {
+Status WriteBarrier(seam::Storage& storage, Reading& r, OpenedStore& s, crypto::Random& random) {
   const seal::Keyring& keyring = r.slots.slot[r.slots.newest].keyring;
   s.term = r.chain.highest_term.next();
   HF_TRY(seal::DomainKeys keys, keyring.JournalKeys(keyring.current_epoch()));
@@ -186,7 +195,7 @@ Status WriteBarrier(Reading& r, OpenedStore& s, crypto::Random& random) {
   for (int i = 0; i < kBarrierTriesMax; ++i, frame.number = frame.number.next()) {
     journal::SealedFrame sealed =
         journal::SealFrame(r.chain_options.id, keys, keyring.current_epoch(), frame, random);
-    Status done = s.writer->Open(r.chain, frame.number, sealed);
+    Status done = DespiteAFullDisk(storage, [&] { return s.writer->Open(r.chain, frame.number, sealed); });
     if (!done && done.code() == Code::kExists) continue;
     HF_TRY_VOID(std::move(done));
     s.frame = {frame.number, sealed.digest};
@@ -299,7 +308,7 @@ Result<std::unique_ptr<OpenedStore>> OpenStore(seam::Storage& storage, seam::Sto
   s->writer = std::make_unique<journal::JournalWriter>(
       storage, journal::JournalWriter::Options{r.chain_options.id, options.journal_file_bytes});
   if (Status adopted = AdoptCopies(storage, options, r); !adopted) return failed(adopted.error());
-  Status barrier = WriteBarrier(r, *s, random);
+  Status barrier = WriteBarrier(storage, r, *s, random);
   if (!barrier) return failed(barrier.error());
   if (storage.copies() != nullptr) storage.copies()->RequireForJournal(storage.copies()->quorum().write);
   HF_TRY(size_t pending, DeletePending(storage, m.save));
@@ -324,6 +333,12 @@ Result<std::unique_ptr<OpenedStore>> OpenStore(seam::Storage& storage, seam::Sto
       WriteAnchor(anchor, s->secrets, s->state->position(), s->state->CurrentView().base->manifest.save));
   HF_TRY_VOID(s->writer->CutBelow(s->older_frame));
   HF_TRY_VOID(storage.Barrier());
+  if (options.reserve_bytes > 0 && CanReserve(storage)) {
+    s->reserve_bytes = options.reserve_bytes;
+    Status made = MakeReserve(storage, options.reserve_bytes);
+    if (!made && made.code() != Code::kFull) return made.error();
+    s->reserve_held = made.has_value();
+  }
   s->freshness = r.freshness;
   s->findings = std::move(r.findings);
   return s;
@@ -338,8 +353,10 @@ Status SaveInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& s,
   CacheNodes nodes(cache);
   NoWorkers alone;
   std::vector<Bytes> memory;
-  HF_TRY(VersionPtr version, RunSave({storage, s.secrets, random, nodes, alone, point, frame, s.deleted,
-                                      s.leftovers, memory, s.placement, s.clean}));
+  HF_TRY(VersionPtr version, DespiteAFullDisk(storage, [&] {
+           return RunSave({storage, s.secrets, random, nodes, alone, point, frame, s.deleted, s.leftovers,
+                           memory, s.placement, s.clean});
+         }));
   s.clean = false;
   // The save is done once its slot is durable; what follows is owed, and the next save or opening makes up
   // for it.
@@ -374,8 +391,10 @@ Status AppendInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& 
   for (journal::Entry& e : frame.entries) e.term = s.term;
   journal::JournalIdentity id{s.secrets.store, s.member};
   journal::SealedFrame sealed = journal::SealFrame(id, keys, keyring.current_epoch(), frame, random);
-  Status written = kind == journal::FrameKind::kClosing ? s.writer->Close(frame.number, sealed)
-                                                        : s.writer->Write(frame.number, sealed);
+  Status written = DespiteAFullDisk(storage, [&] {
+    return kind == journal::FrameKind::kClosing ? s.writer->Close(frame.number, sealed)
+                                                : s.writer->Write(frame.number, sealed);
+  });
   HF_TRY_VOID(std::move(written));
   s.frame = {frame.number, sealed.digest};
   s.next_frame = frame.number.next();

@@ -61,6 +61,7 @@ struct OpenOptions {
   // Instead of what the store says of itself: how many providers it lies on from now on. The caller writes
   // the row.
   std::optional<seam::Quorum> quorum = std::nullopt;
+  uint64_t reserve_bytes = 0;  // put aside where that can be done (reserve.h); given up wherever kFull is met
 };
 
 // An open store: this process is the writer until it is fenced. The kernel and the applier go on from here.
@@ -79,7 +80,9 @@ struct OpenedStore {
   std::set<std::string> deleted;       // confirmed deletes
   std::vector<std::string> leftovers;  // objects of a save that failed; the next attempt deletes them
   Placement placement;
-  bool clean = false;  // the next save begins to clean thoroughly
+  bool clean = false;          // the next save begins to clean thoroughly
+  uint64_t reserve_bytes = 0;  // 0: none is kept
+  bool reserve_held = false;
 };
 
 // Everything up to serving. `anchor` may be null. Errors as ReadStore, kFenced, kFull, kReadOnly and of the

@@ -204,10 +204,6 @@ Status CleanTables(const SaveInput& input, Manifest& m, const seal::Keyring& key
   return Ok();
 }
 
-HF_NOT_YET(
-    "I1: a spare journal file and a segment reserve, so that a save can finish on a full disk and free "
-    "space");
-
 // Segments of an attempt that failed. Its number goes first: the write of it may have succeeded after all.
 Status DropLeftovers(const SaveInput& input, SaveNumber save) {
   if (input.leftovers.empty()) return Ok();

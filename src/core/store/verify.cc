@@ -298,7 +298,7 @@ class Verifier {
   // Nothing that belongs to nothing (rule E).
   void CheckListing(const std::vector<seam::ObjectInfo>& objects, const Expected& expected,
                     const SegmentChecks& checks) {
-    std::set<std::string> known{std::string(seal::kUnlockersName)};
+    std::set<std::string> known{std::string(seal::kUnlockersName), std::string(kReserveName)};
     for (int slot : {0, 1}) {
       for (std::string_view f : kSlotFiles) known.insert(SlotName(slot, f));
     }
