@@ -213,7 +213,8 @@ class Bytes(Store):
         self.served = self.refusals = 0
 
     def files(self):
-        return sorted(p.relative_to(self.whole) for p in self.whole.rglob("*") if p.is_file())
+        # What is put aside for a full disk is read by nobody and may be anything.
+        return sorted(p.relative_to(self.whole) for p in self.whole.rglob("*") if p.is_file() and p.name != "reserve")
 
     def positions(self, size):
         some = {0, size - 1, size // 2} | {self.rng.randrange(size) for _ in range(RANDOM_POSITIONS)}
