@@ -101,7 +101,7 @@ Result<std::map<TableId, Rows>> ReadView(const store::View& view, const store::T
     for (;;) {
       HF_TRY(auto row, store::Drive(nodes, [&] { return cursor.Next(nodes); }));
       if (!row) break;
-      HF_TRY(Bytes value, store::RowValue(*row, nodes));
+      HF_TRY(Bytes value, store::RowValue(view, id, *row, nodes));
       rows[ToText(row->key)] = ToText(value);
     }
   }

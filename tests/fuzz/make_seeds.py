@@ -249,7 +249,7 @@ def batch(operations, compares=(), session=0, sequence=0):
     out = u64(session) + u64(sequence) + u32(len(compares)) + b"".join(compares)
     return out + u32(len(operations)) + b"".join(operations)
 
-OPENED, BATCH, CREATE, DROP, SAVE, CLOSED, SESSION, TAG, UNTAG = range(9)
+OPENED, BATCH, CREATE, DROP, SAVE, CLOSED, SESSION, TAG, UNTAG, TOGETHER = range(10)
 TABLE_A, TABLE_B, SYSTEM = b"A" * 16, b"B" * 16, bytes(15) + b"\x02"
 
 def store_entries():
@@ -259,7 +259,13 @@ def store_entries():
     save = entry(SAVE, u32(1))
     session = entry(SESSION, blob16(b"0123"))
     in_session = lambda index, sequence: entry(BATCH, batch([put(TABLE_A, b"s", b"%d" % sequence)], session=index, sequence=sequence))
+    def with_role(table, name, role): return table + u32(1) + bytes(range(32)) + blob16(u16(2) + descriptor(name, leaf=4, inner=4)[2:] + role)
+    sharing = entry(TOGETHER, u16(2) + with_role(TABLE_A, b"a", b"\3" + TABLE_B) + with_role(TABLE_B, b"", b"\4" + TABLE_A))
+    large = entry(BATCH, batch([put(TABLE_A, b"k%d" % i, b"v" * 300 if i % 3 else b"w" * 400) for i in range(9)]))
     return {
+        "shared_values": sharing + large + save + entry(BATCH, batch([delete_range(TABLE_A, b"k2", b"k8"), put(TABLE_A, b"k9", b"v" * 300)])) + save * 2,
+        "shared_values_touched": sharing + large + save + entry(BATCH, batch([put(TABLE_B, b"k", b"v")])) + entry(DROP, TABLE_B) + entry(TAG, blob16(b"x")) + save + entry(DROP, TABLE_A) + save * 2,
+        "half_a_pair": entry(TOGETHER, u16(1) + with_role(TABLE_A, b"a", b"\3" + TABLE_B)) + entry(CREATE, with_role(TABLE_B, b"", b"\4" + TABLE_A)) + save,
         "tables": made + entry(CREATE, create(TABLE_B, b"b", inline=0)) + rows + save,
         "rows_saved_twice": made + rows + save + entry(BATCH, batch([delete(TABLE_A, b"k3"), delete_range(TABLE_A, b"k4", b"k8")])) + save,
         "one_frame": made + entry(BATCH, batch([put(TABLE_A, b"x", b"y")]), True) + entry(SAVE, u32(1), True) + entry(SESSION, blob16(b""), True),
@@ -283,6 +289,7 @@ def kernel_commands():  # the first byte is the kind as the log has it
         "tag_without_name": b"\x08" + blob16(b""),
         "batch_ranges": b"\x02" + batch([delete_range(TABLE_A, b"", b""), delete_range(TABLE_B, b"a", b"b")], [present(TABLE_A, b"k")], session=3, sequence=2),
         "create_tables": b"\x0a" + u16(2) + create(TABLE_A, b"a") + create(TABLE_B, b"b"),
+        "create_tables_most": b"\x0a" + u16(18) + b"".join(create(bytes(15) + bytes([n]), b"%d" % n) for n in range(18)),
         "create_no_tables": b"\x0a" + u16(0),
         "create_table_no_inline": b"\x03" + create(TABLE_B, b"name", inline=0, leaf=256, inner=4),
     }
@@ -294,6 +301,7 @@ def tree_nodes():
     def node(kind, level, count, entries, hints=b""): return blob16(hints) + bytes([kind, level]) + u16(count) + entries
     def inline(key, value): return blob16(key) + b"\0" + blob16(value)
     def blob(key, length): return blob16(key) + b"\1" + u64(length) + b"\1" + bytes(32) + u64(3)
+    def shared(key, length): return blob16(key) + b"\2" + u64(length) + b"\1" + bytes(32)
     def child(separator, rows): return blob16(separator) + b"\1" + bytes(32) + u64(3) + u64(rows)
     def hint(n): return u32(n) + u32(80) + u32(100)
     def born(n): return hint(n) + u64(n)
@@ -304,6 +312,8 @@ def tree_nodes():
     keys = [b"a", b"aaaaaaaa", b"aaaaaaaab", b"aaaaaaaac", b"b" * 1024]
     return {
         "leaf_like_keys": node(1, 0, 5, b"".join(inline(k, b"v") for k in keys)),
+        "leaf_of_shared": node(1, 0, 3, shared(b"k1", 300) + inline(b"k2", b"v") + shared(b"k3", 16 << 20)),
+        "leaf_of_shared_and_blobs": node(1, 0, 3, blob(b"k1", 300) + shared(b"k2", 300) + blob(b"k3", 70000), hint(1) + hint(2)),
         "leaf_of_blobs": node(1, 0, 2, blob(b"k1", 300) + blob(b"k2", 70000), hint(1) + hint(2) + bytes(15)),
         "inner_three": node(2, 2, 3, child(b"", 5) + child(b"m", 6) + child(b"n", 2**63), hint(1) * 3),
         "keys_equal": node(1, 0, 2, inline(b"same", b"") * 2),
@@ -314,6 +324,13 @@ def tree_nodes():
         "radix_lower_nibble": radix(3, b"xP", (0, 9), (0b100, 20), (0b10, 1), (0b1, 300), (0b111, 2)),
         "radix_root": radix(0, b"", (0, 2**60), (0b11, 30)),
     }
+
+def shared_rows():
+    address = b"\1" + bytes(range(32))
+    def row(key, form=0, value=b""): return blob16(key) + u8(form) + value
+    return {"blob": row(address, 1), "inline": row(address, 0, b"a value"), "count": row(address + b"\1", 0, u64(2)), "count_most": row(address + b"\1", 0, u64(2**64 - 1)),
+            "count_of_one": row(address + b"\1", 0, u64(1)), "count_in_a_blob": row(address + b"\1", 1), "shared_itself": row(address, 2), "key_short": row(address[:32]),
+            "key_long": row(address + b"\1\1", 0, u64(2)), "other_mark": row(address + b"\2", 0, u64(2)), "other_algorithm": row(b"\2" + address[1:])}
 
 # -- docs/format.md 12: proofs of the table of src/core/tree/tree_proof_fuzz.cc, by an implementation of its own
 
@@ -382,7 +399,8 @@ def keyrings():
 
 def descriptors():
     def roled(role): return u16(2) + descriptor(b"n")[2:] + role
-    return {"transient": roled(b"\1"), "index": roled(b"\2" + bytes(range(16)) + b"\1" + blob16(b"/a~1b")), "no_role": roled(b"\0"),
+    return {"transient": roled(b"\1"), "shares_values": roled(b"\3" + TABLE_B), "shared_values": u16(2) + descriptor(b"")[2:] + b"\4" + TABLE_A,
+            "shared_values_named": roled(b"\4" + TABLE_A), "shares_values_short": roled(b"\3" + TABLE_B[:15]), "index": roled(b"\2" + bytes(range(16)) + b"\1" + blob16(b"/a~1b")), "no_role": roled(b"\0"),
             "longest_name": descriptor(b"n" * 128, leaf=4, inner=256), "utf8": descriptor("\u017dlu\u0165 \U0001f642".encode()),
             "not_utf8": descriptor(b"\xc0\x80"), "order_too_small": descriptor(b"n", leaf=3), "never_inline": descriptor(b"n", inline=0),
             "numbers_to_json": descriptor(b"n", key=3, value=7), "json_as_key": descriptor(b"n", key=7)}
@@ -492,7 +510,7 @@ def store_open():
 
 
 FUZZERS = {"wire_fuzz": wire, "ring_fuzz": ring, "ring_writer_fuzz": ring_writer, "requests_fuzz": requests, "tls_fuzz": tls, "store_open_fuzz": store_open, "store_rows_fuzz": store_rows,
-           "store_entry_fuzz": store_entries, "kernel_command_fuzz": kernel_commands, "tree_node_fuzz": tree_nodes, "tree_proof_fuzz": proofs,
+           "store_entry_fuzz": store_entries, "kernel_command_fuzz": kernel_commands, "tree_node_fuzz": tree_nodes, "tree_proof_fuzz": proofs, "tree_shared_fuzz": shared_rows,
            "journal_frame_fuzz": journal_frames, "seal_keyring_fuzz": keyrings, "tree_descriptor_fuzz": descriptors,
            "seal_anchor_fuzz": anchors, "seal_segment_fuzz": segments, "seal_unlock_fuzz": unlockers,
            "store_manifest_fuzz": manifests, "codec_fuzz": codec, "field_count_fuzz": field_counts}

@@ -437,6 +437,21 @@ def segment_file():
     return f
 
 
+def shared_file():
+    f = File("shared.txt", "A table that shares values, and the table of those. docs/format.md 5")
+    values = bytes(range(0xB0, 0xC0))
+    roled = lambda name, role, table: struct.pack("<H", 2) + table_descriptor(name)[2:] + bytes([role]) + table
+    descriptor, key, value = roled(b"people", 3, values), salt_of("table key"), bytes(i & 0xFF for i in range(500))
+    shared_key = kdf(domain(table_root(key, descriptor))["address"], "holdfast shared value")
+    address = b"\1" + hmac(shared_key, value)
+    f.block("address", table=TABLE, table_key=key, descriptor=descriptor, values=values, value=value, address=address,
+            count_key=address + b"\1", count=struct.pack("<Q", 3))
+    f.block("table of values", descriptor=roled(b"", 4, TABLE))
+    f.block("leaf", address=address, canonical=struct.pack("<BBH", 1, 0, 2) + blob16(b"ada") + b"\0" + blob16(b"lovelace")
+            + blob16(b"grace") + b"\2" + struct.pack("<Q", 500) + address)
+    return f
+
+
 def anchor_file():
     f = File("anchor.txt", "An anchor. docs/format.md 9")
     key = kdf(MASTER, "holdfast anchor", STORE)
@@ -642,7 +657,7 @@ def main():
     prove_argon2id()
     changed = []
     outputs = {f.path: f.text for f in (hash_file(), argon_file(), keys_file(), types_file(), object_file(), unlockers_file(),
-                                        keyring_file(), segment_file(), manifest_file(), anchor_file())}
+                                        keyring_file(), segment_file(), shared_file(), manifest_file(), anchor_file())}
     outputs[FORMAT] = format_with_example(open(FORMAT).read())
     for path, text in outputs.items():
         old = open(path).read() if os.path.exists(path) else ""

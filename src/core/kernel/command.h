@@ -76,11 +76,11 @@ struct CreateTable {
   Key key;           // drawn by the proposer (rule D1)
   Bytes descriptor;  // docs/format.md 5; opaque here
 };
-// All or nothing: a table and its indexes.
+// All or nothing: a table, the table of its shared values, its indexes.
 struct CreateTables {
   std::vector<CreateTable> tables;  // 1 to kCreatedTogetherMax
 };
-inline constexpr size_t kCreatedTogetherMax = 1 + limits::kIndexesMax;
+inline constexpr size_t kCreatedTogetherMax = 2 + limits::kIndexesMax;
 struct DropTable {
   TableId table;
 };

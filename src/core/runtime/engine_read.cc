@@ -241,7 +241,7 @@ std::optional<Result<std::optional<Bytes>>> Engine::GetNow(const TableId& table,
 
 namespace {
 
-// Rows of one leaf up to `to`, or the first whose value is a blob: one copy. Where it stopped.
+// Rows of one leaf up to `to`, or the first whose value lies elsewhere: one copy. Where it stopped.
 size_t AddInline(const tree::Node& leaf, size_t from, size_t to, session::RowPage& page) {
   const uint8_t* begin = leaf.key(from).data();
   const uint8_t* end = begin;
@@ -262,10 +262,11 @@ size_t AddInline(const tree::Node& leaf, size_t from, size_t to, session::RowPag
 class PageScan {
  public:
   PageScan(sync::SharedMutex& state_lock, store::NodeAccess& nodes, tree::MergedCursor cursor,
-           size_t max_rows, size_t max_bytes, session::RowPage& page)
+           const tree::Root& shared, size_t max_rows, size_t max_bytes, session::RowPage& page)
       : lock_(state_lock),
         nodes_(nodes),
         cursor_(std::move(cursor)),
+        shared_(shared),
         max_rows_(max_rows),
         max_bytes_(max_bytes),
         page_(page) {}
@@ -324,7 +325,7 @@ class PageScan {
     return fetched;
   }
   Status AddBlob(ByteView key, const tree::StoredValue& value) HF_REQUIRES_SHARED(lock_) {
-    tree::BlobReader reader(value);
+    tree::BlobReader reader(value, shared_);
     lock_.UnlockShared();
     auto bytes = store::Drive(nodes_, [&] { return reader.Run(nodes_); });
     lock_.LockShared();
@@ -353,7 +354,7 @@ class PageScan {
     }
     if (!step.value() || !in_range(step.value()->key)) return false;
     const tree::MergedCursor::Row& row = *step.value();
-    if (row.stored && row.stored->value.is_blob) {
+    if (row.stored && (row.stored->value.is_blob || row.stored->value.is_shared)) {
       HF_TRY_VOID(AddBlob(row.key, row.stored->value));
     } else {
       page_.Add(row.key, row.stored ? row.stored->value.inline_bytes : ByteView(row.bytes));
@@ -364,6 +365,7 @@ class PageScan {
   sync::SharedMutex& lock_;
   store::NodeAccess& nodes_;
   tree::MergedCursor cursor_;
+  const tree::Root shared_;  // of the table that has the shared values
   const size_t max_rows_, max_bytes_;
   session::RowPage& page_;
   size_t rows_then_ = 0;
@@ -374,8 +376,9 @@ class PageScan {
 Status Engine::ScanView(const store::View& view, const TableId& table, ByteView from, ByteView until,
                         bool reverse, size_t max_rows, size_t max_bytes, session::RowPage& page) {
   page.Clear();
+  const tree::Root shared = view.SharedRootOf(table);
   auto scan = [&](store::NodeAccess& nodes, ByteView begin, ByteView end) {
-    PageScan rows(state_lock_, nodes, view.Scan(table), max_rows, max_bytes, page);
+    PageScan rows(state_lock_, nodes, view.Scan(table), shared, max_rows, max_bytes, page);
     return reverse ? rows.Backward(begin, end) : rows.Forward(begin, end);
   };
   {

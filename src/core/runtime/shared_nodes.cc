@@ -137,7 +137,7 @@ SharedNodes::Answer SharedNodes::Get(const tree::Root& root, ByteView key, Bytes
   size_t i = node->LowerBound(key);
   if (i == node->count() || !Equal(node->key(i), key)) return Answer::kAbsent;
   tree::StoredValue found = node->value(i);
-  if (found.is_blob) return Answer::kAskOtherwise;
+  if (found.is_blob || found.is_shared) return Answer::kAskOtherwise;
   value.assign(found.inline_bytes.begin(), found.inline_bytes.end());
   return Answer::kFound;
 }

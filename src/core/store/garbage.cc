@@ -6,10 +6,6 @@
 
 namespace holdfast::store {
 
-HF_NOT_YET(
-    "convergent blobs, shared by content, with counts above one in a table of their own: a descriptor that "
-    "asks for them (inlining above 1) is refused");
-
 namespace {
 
 bool Before(const Span& s, LogIndex first, LogIndex last) {

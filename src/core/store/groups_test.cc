@@ -11,8 +11,6 @@ namespace {
 using host::WriteKind;
 using host::WriteOperation;
 
-const Manifest& ManifestOf(const Rig& rig) { return rig.s->state->CurrentView().base->manifest; }
-
 std::vector<Group> GroupsOf(const Manifest& m, uint8_t slot) {
   std::vector<Group> groups;
   for (const Group& g : m.groups) {

@@ -128,7 +128,7 @@ Status BuildIndex(const TableId& index, const tree::Descriptor& descriptor, cons
   for (;;) {
     HF_TRY(auto row, Drive(nodes, [&] { return cursor.Next(nodes); }));
     if (!row || refused != Code{}) break;
-    HF_TRY(Bytes value, RowValue(*row, nodes));
+    HF_TRY(Bytes value, RowValue(view, table.id, *row, nodes));
     auto is = RowIn(descriptor, table.descriptor.value_type, row->key, ByteView(value));
     if (++rows > limits::kIndexBuildRowsMax) refused = Code::kIndexBuildSize;
     if (!is) continue;

@@ -68,12 +68,13 @@ class IndexRig {
   }
   Rows ReadTable(const TableId& id, NodeAccess& nodes) {
     Rows rows;
-    tree::MergedCursor cursor = rig.s->state->CurrentView().Scan(id);
+    const View view = rig.s->state->CurrentView();
+    tree::MergedCursor cursor = view.Scan(id);
     for (;;) {
       auto row = Drive(nodes, [&] { return cursor.Next(nodes); });
       EXPECT_TRUE(row.has_value());
       if (!row || !*row) return rows;
-      rows[ToText((*row)->key)] = ToText(*RowValue(**row, nodes));
+      rows[ToText((*row)->key)] = ToText(*RowValue(view, id, **row, nodes));
     }
   }
   Rig rig;

@@ -113,7 +113,7 @@ Result<std::vector<std::pair<std::string, Bytes>>> ReadSystemRows(seam::Storage&
   for (;;) {
     HF_TRY(auto row, Drive(nodes, [&] { return cursor.Next(nodes); }));
     if (!row || !AsText(row->key).starts_with(prefix)) return rows;
-    HF_TRY(Bytes value, RowValue(*row, nodes));
+    HF_TRY(Bytes value, RowValue(view, kSystemTable, *row, nodes));
     rows.emplace_back(ToText(row->key), std::move(value));
   }
 }

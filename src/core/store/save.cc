@@ -4,6 +4,7 @@
 
 #include "base/codec.h"
 #include "core/store/segment_sink.h"
+#include "core/store/shared_counts.h"
 #include "core/tree/fold.h"
 #include "core/tree/patricia_fold.h"
 
@@ -12,18 +13,19 @@ namespace {
 
 constexpr size_t kPartsPerWorker = 16;  // so that all are busy to the end
 
+// What changes in one table.
+struct TableChanges {
+  size_t rows = 0;  // about so many
+  std::function<std::unique_ptr<tree::ChangeSource>(ByteView from, std::optional<ByteView> until)> between;
+};
+
 // One table's changes into its tree.
 class TableFold {
  public:
   TableFold(const SaveInput& input, Manifest& manifest, Table& table, const seal::DomainKeys& keys,
-            Deaths& deaths)
-      : input_(input),
-        manifest_(manifest),
-        table_(table),
-        keys_(keys),
-        deaths_(deaths),
-        overlay_(*input.point.changes) {
-    bool many = overlay_.rows(table.id) >= input.placement.rows_for_workers && !table.root.empty &&
+            Deaths& deaths, const TableChanges& changes)
+      : input_(input), manifest_(manifest), table_(table), keys_(keys), deaths_(deaths), changes_(changes) {
+    bool many = changes.rows >= input.placement.rows_for_workers && !table.root.empty &&
                 table.descriptor.layout == tree::Layout::kBTree;
     size_t workers = many ? input.workers.count() : 1;
     uint32_t first = manifest.next_segment;
@@ -37,13 +39,23 @@ class TableFold {
   Status Run() {
     Status done = Fold();
     if (done) done = FinishAll();
-    for (auto& sink : sinks_) sink->MergeInto(manifest_, deaths_);
+    for (auto& sink : sinks_) {
+      sink->MergeInto(manifest_, deaths_);
+      sink->TakeShared(shared_);
+    }
     return done;
+  }
+  // After Run: what became of the table's shared values, with the counts that `values` has of them.
+  Result<std::vector<SharedCount>> SharedCounts(const tree::Root& values) {
+    NoWorkers alone;
+    Workers& workers = sinks_.size() > 1 ? input_.workers : static_cast<Workers&>(alone);
+    return SumShared(std::move(shared_), values, workers,
+                     [this](size_t worker) -> NodeAccess& { return *nodes_[worker]; });
   }
 
  private:
   Status Fold() {
-    std::unique_ptr<tree::ChangeSource> changes = overlay_.Changes(table_.id);
+    std::unique_ptr<tree::ChangeSource> changes = changes_.between({}, std::nullopt);
     if (table_.descriptor.layout == tree::Layout::kPatricia) return FoldPatricia(*changes);
     tree::Fold fold(table_.descriptor, table_.root, input_.point.position.index, *changes, *sinks_[0]);
     if (sinks_.size() > 1) HF_TRY_VOID(FoldParts(fold));
@@ -81,7 +93,7 @@ class TableFold {
       const tree::FoldPlace& p = places[i];
       std::optional<ByteView> until;
       if (p.until) until = AsBytes(*p.until);
-      job.changes = overlay_.Changes(table_.id, AsBytes(p.from), until);
+      job.changes = changes_.between(AsBytes(p.from), until);
       job.part.emplace(table_.descriptor, p, input_.point.position.index, *job.changes, *sinks_[worker]);
       auto done = Drive(*nodes_[worker], [&] { return job.part->Run(*nodes_[worker]); });
       if (!done) job.status = done.error();
@@ -98,10 +110,35 @@ class TableFold {
   Table& table_;
   const seal::DomainKeys& keys_;
   Deaths& deaths_;
-  const tree::Overlay& overlay_;
+  const TableChanges& changes_;
   std::vector<std::unique_ptr<NodeAccess>> nodes_;  // by worker
   std::vector<std::unique_ptr<SegmentSink>> sinks_;
+  std::vector<SharedDelta> shared_;
 };
+
+// A table and, if it shares values, the table of those: which follows from the first, since nothing else is
+// written there.
+Status FoldTable(const SaveInput& input, Manifest& m, Table& table, const seal::Keyring& keyring,
+                 Deaths& deaths) {
+  auto keys_of = [&](const Table& t) { return keyring.TableKeys(t.id, t.epoch, t.descriptor.Encode()); };
+  const tree::Overlay& overlay = *input.point.changes;
+  TableChanges changes{overlay.rows(table.id), [&](ByteView from, std::optional<ByteView> until) {
+                         return overlay.Changes(table.id, from, until);
+                       }};
+  HF_TRY(seal::DomainKeys keys, keys_of(table));
+  TableFold fold(input, m, table, keys, deaths, changes);
+  HF_TRY_VOID(fold.Run());
+  if (!table.descriptor.values_in) return Ok();
+  auto found = m.root.tables.find(*table.descriptor.values_in);
+  if (found == m.root.tables.end()) return Code::kMalformed;
+  Table& values = found->second;
+  HF_TRY(std::vector<SharedCount> counts, fold.SharedCounts(values.root));
+  TableChanges of_values{counts.size(), [&](ByteView from, std::optional<ByteView> until) {
+                           return ChangesOfValues(counts, from, until);
+                         }};
+  HF_TRY(seal::DomainKeys values_keys, keys_of(values));
+  return TableFold(input, m, values, values_keys, deaths, of_values).Run();
+}
 
 void OweCleaning(Manifest& m) {
   m.cleanings_owed = kCleaningsOwed;
@@ -267,8 +304,9 @@ Result<VersionPtr> TrySave(const SaveInput& input) {
   for (auto& [id, table] : m.root.tables) {
     auto base = before.root.tables.find(id);
     table.root = base == before.root.tables.end() ? tree::Root{} : base->second.root;
-    HF_TRY(seal::DomainKeys keys, keyring.TableKeys(id, table.epoch, table.descriptor.Encode()));
-    HF_TRY_VOID(TableFold(input, m, table, keys, deaths).Run());
+  }
+  for (auto& [id, table] : m.root.tables) {
+    if (!table.descriptor.values_of) HF_TRY_VOID(FoldTable(input, m, table, keyring, deaths));
   }
   deaths.TakeFrom(m.segments, line);
   DropTables(m, line);

@@ -22,6 +22,7 @@ SegmentSink::SegmentSink(const SaveInput& input, SaveNumber save, const Table& t
       builder_(table.id),
       number_(numbers.first),
       step_(numbers.step) {
+  if (table.descriptor.values_in) shared_.emplace(keys);
   Bytes memory;
   if (!input.memory.empty()) {
     memory = std::move(input.memory.back());
@@ -99,6 +100,11 @@ void SegmentSink::MergeInto(Manifest& manifest, Deaths& deaths) {
     input_.memory.push_back(std::move(memory));
   names_.clear();
   segments_.clear();
+}
+
+void SegmentSink::TakeShared(std::vector<SharedDelta>& to) {
+  to.insert(to.end(), deltas_.begin(), deltas_.end());
+  std::vector<SharedDelta>().swap(deltas_);
 }
 
 }  // namespace holdfast::store

@@ -4,6 +4,7 @@
 #define HOLDFAST_CORE_STORE_SEGMENT_SINK_H_
 
 #include "core/store/save.h"
+#include "core/store/shared_counts.h"
 
 namespace holdfast::store {
 
@@ -21,12 +22,19 @@ class SegmentSink : public tree::NodeSink {
   // An old node in a new place: those who see it, see it there.
   tree::NodeRef EmitFor(const tree::EncodedNode& node, LogIndex first, LogIndex last);
   void Dead(const tree::NodeRef& ref) override;
+  tree::Address AddressOfShared(ByteView value) override { return shared_->Of(value); }
+  void Share(const tree::Address& address, ByteView value) override {
+    deltas_.push_back({address, 1, value});
+  }
+  void Unshare(const tree::Address& address) override { deltas_.push_back({address, -1, {}}); }
   // Puts what is left. Whatever failed since the beginning.
   Status Finish();
 
   // Its segments come into the manifest, what died into `deaths`, the names of all it has put, or tried to,
   // into the leftovers. Once, at the end, also after a failure.
   void MergeInto(Manifest& manifest, Deaths& deaths);
+  // What became of shared values.
+  void TakeShared(std::vector<SharedDelta>& to);
 
  private:
   Status Flush();
@@ -45,6 +53,8 @@ class SegmentSink : public tree::NodeSink {
   std::vector<std::string> names_;
   Deaths dead_;
   std::vector<tree::Hint> dead_places_;
+  std::optional<tree::SharedAddresses> shared_;  // of a table that shares values
+  std::vector<SharedDelta> deltas_;
   Status status_;
 };
 

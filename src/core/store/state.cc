@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/store/rows.h"
+#include "core/store/shared_counts.h"
 #include "crypto/hash.h"
 
 namespace holdfast::store {
@@ -25,6 +26,12 @@ const tree::Root View::RootOf(const TableId& table) const {
   return it == tables.end() ? tree::Root{} : it->second.root;
 }
 
+tree::Root View::SharedRootOf(const TableId& table) const {
+  const Tables& tables = tag != nullptr ? tag->tables : base->manifest.root.tables;
+  auto it = tables.find(table);
+  return it == tables.end() ? tree::Root{} : store::SharedRootOf(tables, it->second);
+}
+
 Result<View> TagView(const VersionPtr& base, std::string_view tag) {
   auto it = base->manifest.root.tags.find(tag);
   if (it == base->manifest.root.tags.end()) return Code::kNoTag;
@@ -34,7 +41,7 @@ Result<View> TagView(const VersionPtr& base, std::string_view tag) {
 
 Result<TableId> FindTableIn(const Tables& tables, std::string_view name) {
   for (const auto& [id, t] : tables) {
-    if (!IsSystemTable(id) && !t.descriptor.index && t.descriptor.name == name) return id;
+    if (!IsSystemTable(id) && !t.descriptor.hidden() && t.descriptor.name == name) return id;
   }
   return Code::kNoTable;
 }
@@ -57,7 +64,7 @@ Result<std::optional<Bytes>> TreeGet(const View& view, const TableId& table, Byt
   if (root.empty) return std::optional<Bytes>();
   HF_TRY(std::optional<tree::Found> found, Drive(nodes, [&] { return tree::Lookup(root, key, nodes); }));
   if (!found) return std::optional<Bytes>();
-  tree::BlobReader reader(found->value);
+  tree::BlobReader reader(found->value, found->value.is_shared ? view.SharedRootOf(table) : tree::Root{});
   HF_TRY(Bytes value, Drive(nodes, [&] { return reader.Run(nodes); }));
   return std::optional<Bytes>(std::move(value));
 }
@@ -71,9 +78,11 @@ Result<std::optional<Bytes>> ViewGet(const View& view, const TableId& table, Byt
   return TreeGet(view, table, key, nodes);
 }
 
-Result<Bytes> RowValue(const tree::MergedCursor::Row& row, NodeAccess& nodes) {
+Result<Bytes> RowValue(const View& view, const TableId& table, const tree::MergedCursor::Row& row,
+                       NodeAccess& nodes) {
   if (!row.stored) return row.bytes;
-  tree::BlobReader reader(row.stored->value);
+  const tree::StoredValue& value = row.stored->value;
+  tree::BlobReader reader(value, value.is_shared ? view.SharedRootOf(table) : tree::Root{});
   return Drive(nodes, [&] { return reader.Run(nodes); });
 }
 
@@ -84,7 +93,7 @@ State::State(VersionPtr base, seal::Keyring keyring)
       tables_(base_->manifest.root.tables),
       position_(base_->manifest.root.position) {
   for (const auto& [id, table] : tables_) {
-    if (!ReservedTable(id) && !table.descriptor.index) by_name_[table.descriptor.name] = id;
+    if (!ReservedTable(id) && !table.descriptor.hidden()) by_name_[table.descriptor.name] = id;
     typed_tables_ |= table.descriptor.typed();
   }
   indexes_ = IndexesOf(tables_);
@@ -269,7 +278,7 @@ Status State::PrepareBatch(Prepared& p, const View& view, NodeAccess& nodes) {
     auto table = tables_.find(op.table);
     // Again, since whoever proposed it may not have looked (or not known the table yet).
     Status fits = table == tables_.end()               ? Status(Code::kNoTable)
-                  : table->second.descriptor.index     ? Status(Code::kNoTable)  // the core's own
+                  : table->second.descriptor.hidden()  ? Status(Code::kNoTable)  // the core's own
                   : table->second.descriptor.transient ? Status(Code::kTransientMixed)
                                                        : CheckTypes(table->second.descriptor, op);
     if (!fits) {
@@ -279,7 +288,7 @@ Status State::PrepareBatch(Prepared& p, const View& view, NodeAccess& nodes) {
   }
   for (size_t i = 0; i < p.batch.compares.size(); ++i) {
     auto table = tables_.find(p.batch.compares[i].table);
-    if (table == tables_.end() || table->second.descriptor.index || table->second.descriptor.transient) {
+    if (table == tables_.end() || table->second.descriptor.hidden() || table->second.descriptor.transient) {
       const bool transient = table != tables_.end() && table->second.descriptor.transient;
       p.outcome = Refuse(transient ? Code::kTransientMixed : Code::kNoTable);
       return Ok();

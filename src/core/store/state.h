@@ -30,6 +30,8 @@ struct View {
   const Tag* tag = nullptr;  // of `base`: its tables are shown instead of the newest
 
   const tree::Root RootOf(const TableId& table) const;
+  // Of the table that has its shared values; empty: there is none.
+  tree::Root SharedRootOf(const TableId& table) const;
   // What the overlays say of a key; nothing = ask the tree.
   std::optional<tree::Overlay::Hit> OverlayGet(const TableId& table, ByteView key) const;
   tree::MergedCursor Scan(const TableId& table) const;
@@ -38,7 +40,7 @@ struct View {
 // What a tag shows, as long as `base` is held. Null overlays are not read: there are none.
 //   kNoTag: not one of this version
 Result<View> TagView(const VersionPtr& base, std::string_view tag);
-// A table of a tag by the name it had; never an index. kNoTable.
+// A table of a tag by the name it had; never a hidden one. kNoTable.
 Result<TableId> FindTableIn(const Tables& tables, std::string_view name);
 
 // The tree's answer, whole value included. Blocking through `nodes`.
@@ -46,8 +48,9 @@ Result<std::optional<Bytes>> TreeGet(const View& view, const TableId& table, Byt
 // Both. For single-threaded callers.
 Result<std::optional<Bytes>> ViewGet(const View& view, const TableId& table, ByteView key, NodeAccess& nodes);
 
-// The whole value of a row that a scan gave.
-Result<Bytes> RowValue(const tree::MergedCursor::Row& row, NodeAccess& nodes);
+// The whole value of a row that a scan of this view and table gave.
+Result<Bytes> RowValue(const View& view, const TableId& table, const tree::MergedCursor::Row& row,
+                       NodeAccess& nodes);
 
 struct Outcome {
   Code code{};          // 0 = done
@@ -176,7 +179,7 @@ class State {
   std::shared_ptr<tree::Overlay> frozen_, active_;
   seal::Keyring keyring_;
   Tables tables_;
-  std::map<std::string, TableId, std::less<>> by_name_;  // without indexes
+  std::map<std::string, TableId, std::less<>> by_name_;  // without hidden ones
   Indexes indexes_;
   std::map<TableId, LogIndex> index_since_;  // of those made since the opening
   TagStates tags_;

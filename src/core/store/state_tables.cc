@@ -29,6 +29,22 @@ Result<std::vector<Table>> TablesOf(const journal::Entry& entry, std::vector<Key
   return tables;
 }
 
+// A table that shares values and the table of those are made together, right behind each other, and name each
+// other: neither is of use without the other.
+Status CheckShared(const std::vector<Table>& created, size_t i) {
+  const Table& table = created[i];
+  const tree::Descriptor& d = table.descriptor;
+  if (d.values_in) {
+    const bool paired = i + 1 < created.size() && created[i + 1].id == *d.values_in &&
+                        created[i + 1].descriptor.values_of == table.id;
+    return paired && !IsSystemTable(table.id) ? Ok() : Status(Code::kInvalidArgument);
+  }
+  if (!d.values_of) return Ok();
+  const bool paired =
+      i > 0 && created[i - 1].id == *d.values_of && created[i - 1].descriptor.values_in == table.id;
+  return paired && !IsSystemTable(table.id) ? Ok() : Status(Code::kInvalidArgument);
+}
+
 }  // namespace
 
 Status State::CheckCreate(const std::vector<Table>& created) const {
@@ -40,10 +56,12 @@ Status State::CheckCreate(const std::vector<Table>& created) const {
     auto among = [&](auto same) { return std::any_of(others.begin(), others.end(), same); };
     if (tables_.contains(table.id) || among([&](const Table* t) { return t->id == table.id; }))
       return Code::kTableExists;
+    HF_TRY_VOID(CheckShared(created, i));
     const tree::Descriptor& d = table.descriptor;
+    if (d.values_of) continue;
     if (!d.index) {
       bool named = by_name_.contains(d.name) || among([&](const Table* t) {
-                     return !t->descriptor.index && t->descriptor.name == d.name;
+                     return !t->descriptor.hidden() && t->descriptor.name == d.name;
                    });
       if (!IsSystemTable(table.id) && named) return Code::kTableExists;
       continue;
@@ -51,7 +69,7 @@ Status State::CheckCreate(const std::vector<Table>& created) const {
     const Table* of = nullptr;
     if (auto it = tables_.find(d.index->table); it != tables_.end()) of = &it->second;
     for (const Table* t : others) of = t->id == d.index->table ? t : of;
-    if (of == nullptr || of->descriptor.index || IsSystemTable(of->id)) return Code::kNoTable;
+    if (of == nullptr || of->descriptor.hidden() || IsSystemTable(of->id)) return Code::kNoTable;
     if (of->descriptor.transient || IsSystemTable(table.id)) return Code::kInvalidArgument;
     if (!tree::MayPoint(of->descriptor.value_type, d.index->pointer)) return Code::kIndexPointer;
     size_t count = indexes_.contains(of->id) ? indexes_.at(of->id).size() : 0;
@@ -105,7 +123,7 @@ void State::CommitCreate(const journal::Entry& entry, LogIndex at) {
     if (d.index) {
       indexes_[d.index->table].insert(table.id);
       index_since_.emplace(table.id, at);
-    } else if (!IsSystemTable(table.id)) {
+    } else if (!d.values_of && !IsSystemTable(table.id)) {
       by_name_[d.name] = table.id;
     }
     typed_tables_ |= d.typed();
@@ -119,13 +137,15 @@ Outcome State::CommitDrop(const journal::Entry& entry) {
   auto command = kernel::DecodeDropTable(entry.payload);
   if (!command) return Refuse(command.code());
   auto it = tables_.find(command->table);
-  if (it == tables_.end() || IsSystemTable(command->table)) return Refuse(Code::kNoTable);
+  if (it == tables_.end() || IsSystemTable(command->table) || it->second.descriptor.values_of)
+    return Refuse(Code::kNoTable);
   std::vector<TableId> dropped{command->table};
   if (it->second.descriptor.index) {
     const TableId of = it->second.descriptor.index->table;
     indexes_.at(of).erase(command->table);
     if (indexes_.at(of).empty()) indexes_.erase(of);
   } else {
+    if (it->second.descriptor.values_in) dropped.push_back(*it->second.descriptor.values_in);
     by_name_.erase(it->second.descriptor.name);
     auto indexes = indexes_.find(command->table);
     if (indexes != indexes_.end()) {

@@ -55,7 +55,7 @@ Whole Everything(HostileStorage& disk, const State& state) {
     for (;;) {
       auto row = Drive(nodes, [&] { return cursor.Next(nodes); }).value();
       if (!row) break;
-      all.rows[{id, row->key}] = RowValue(*row, nodes).value();
+      all.rows[{id, row->key}] = RowValue(view, id, *row, nodes).value();
     }
   }
   for (const auto& [name, tag] : state.tags()) all.tags.push_back({name, tag.index});
@@ -69,7 +69,7 @@ std::vector<std::vector<journal::Entry>> FramesOf(ByteView in) {
   for (size_t i = 0; i < kEntriesMax && r.remaining() >= 3; ++i) {
     uint8_t kind = r.U8();
     ByteView payload = r.Raw(std::min<size_t>(r.U16(), r.remaining()));
-    auto entry_kind = static_cast<journal::EntryKind>(1 + kind % 128 % 9);
+    auto entry_kind = static_cast<journal::EntryKind>(1 + kind % 128 % 10);
     if (kind < 128 || frames.empty()) frames.emplace_back();
     frames.back().push_back({entry_kind, Term(), ToBytes(payload)});
   }

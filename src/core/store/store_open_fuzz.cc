@@ -42,7 +42,7 @@ Result<Rows> ReadRows(HostileStorage& disk, const State& state) {
     for (;;) {
       HF_TRY(auto row, Drive(nodes, [&] { return cursor.Next(nodes); }));
       if (!row) break;
-      HF_TRY(Bytes value, RowValue(*row, nodes));
+      HF_TRY(Bytes value, RowValue(view, id, *row, nodes));
       rows[table.descriptor.name + "/" + ToText(row->key)] = ToText(value);
     }
   }

@@ -43,13 +43,13 @@ inline std::string TestValue(crypto::SeededRandom& random, size_t bytes) {
 inline Result<Oracle> ReadRows(const View& view, const store::Tables& tables, NodeAccess& nodes) {
   Oracle all;
   for (const auto& [id, table] : tables) {
-    if (IsSystemTable(id)) continue;
+    if (IsSystemTable(id) || table.descriptor.values_of) continue;
     Rows& rows = all[table.descriptor.name];
     tree::MergedCursor cursor = view.Scan(id);
     for (;;) {
       HF_TRY(auto row, Drive(nodes, [&] { return cursor.Next(nodes); }));
       if (!row) break;
-      HF_TRY(Bytes value, RowValue(*row, nodes));
+      HF_TRY(Bytes value, RowValue(view, id, *row, nodes));
       rows[ToText(row->key)] = ToText(value);
     }
   }
@@ -138,6 +138,22 @@ struct Rig {
     descriptor.name = name;
     kernel::CreateTable c{random.NewId<TableId>(), Epoch(1), random.NewKey(), descriptor.Encode()};
     HF_TRY_VOID(Append({{journal::EntryKind::kCreateTable, Term(), kernel::Encode(c)}}));
+    if (outcomes.at(0).ok()) oracle[name];
+    return Ok();
+  }
+  // One that shares values, with the table of those.
+  Status CreateSharing(const std::string& name, tree::Descriptor descriptor = {}) {
+    tree::Descriptor values;
+    values.leaf_rows_max = descriptor.leaf_rows_max;
+    values.inner_children_max = descriptor.inner_children_max;
+    const TableId id_ = random.NewId<TableId>(), values_id = random.NewId<TableId>();
+    descriptor.name = name;
+    descriptor.values_in = values_id;
+    values.values_of = id_;
+    kernel::CreateTables c;
+    c.tables.push_back({id_, Epoch(1), random.NewKey(), descriptor.Encode()});
+    c.tables.push_back({values_id, Epoch(1), random.NewKey(), values.Encode()});
+    HF_TRY_VOID(Append({{journal::EntryKind::kCreateTables, Term(), kernel::Encode(c)}}));
     if (outcomes.at(0).ok()) oracle[name];
     return Ok();
   }
@@ -257,6 +273,48 @@ struct Rig {
     EXPECT_EQ(report->freshness.proven, anchored) << when;
   }
 };
+
+inline const Manifest& ManifestOf(const Rig& rig) { return rig.s->state->CurrentView().base->manifest; }
+
+inline uint64_t SegmentBytes(seam::Storage& disk) {
+  uint64_t bytes = 0;
+  std::vector<seam::ObjectInfo> all = seam::ListAll(disk, kSegmentsPrefix).value();
+  for (const auto& o : all) bytes += o.size_bytes;
+  return bytes;
+}
+
+// Saves until there is nothing to clean, and what was condemned is gone.
+inline void Settle(Rig& rig) {
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(rig.Save());
+    if (ManifestOf(rig).cleanings_owed == 0) break;
+  }
+  ASSERT_EQ(ManifestOf(rig).cleanings_owed, 0) << "cleaning does not come to an end";
+  ASSERT_TRUE(rig.Save());
+  ASSERT_TRUE(rig.Save());
+}
+
+// Each slot alone, with the journal, gives the rows and the tags.
+inline void ExpectEitherSlotLoads(Rig& rig, const std::string& when) {
+  Image image = ImageOf(*rig.disk);
+  for (int lost : {0, 1}) {
+    Image broken = image;
+    broken.erase(SlotName(lost, "state-save-number"));
+    auto disk = DiskOf(broken);
+    Rig other;
+    other.disk = disk.get();
+    other.anchored = false;
+    other.options = rig.options;
+    other.oracle = rig.oracle;
+    other.tags = rig.tags;
+    std::string how = when + ", without slot " + std::to_string(lost);
+    ASSERT_TRUE(other.Open()) << how << Show(other.findings);
+    ASSERT_TRUE(other.Save());
+    other.ExpectRows(how);
+    other.ExpectTags(how);
+    other.ExpectClean(how);
+  }
+}
 
 }  // namespace holdfast::store
 

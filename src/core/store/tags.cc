@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/store/opener.h"
+#include "core/store/shared_counts.h"
 
 namespace holdfast::store {
 
@@ -47,7 +48,7 @@ std::vector<TagInfo> TagsOf(const Manifest& manifest, const State::TagStates& kn
     if (it == manifest.root.tags.end() || it->second.position.index != state.index) continue;
     info.index = state.index;
     for (const auto& [id, table] : it->second.tables) {
-      if (IsSystemTable(id) || table.descriptor.index) continue;
+      if (IsSystemTable(id) || table.descriptor.hidden()) continue;
       ++info.tables;
       info.rows += table.root.rows;
     }
@@ -65,7 +66,7 @@ Result<std::vector<TagTable>> TablesOfTag(const Manifest& manifest, std::string_
   if (it == manifest.root.tags.end()) return Code::kNoTag;
   std::vector<TagTable> tables;
   for (const auto& [id, t] : it->second.tables) {
-    if (!IsSystemTable(id) && !t.descriptor.index) tables.push_back({t.descriptor.name, t.root.rows});
+    if (!IsSystemTable(id) && !t.descriptor.hidden()) tables.push_back({t.descriptor.name, t.root.rows});
   }
   std::sort(tables.begin(), tables.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return tables;
@@ -119,19 +120,26 @@ Result<const Tables*> TablesAt(const TreeVersion& version, std::string_view tag)
   return &it->second.tables;
 }
 
-using NamedTables = std::map<std::string, const Table*, std::less<>>;
+// A table, and that of its shared values.
+struct Shown {
+  TableId id;
+  tree::Root root, shared;
+};
+using NamedTables = std::map<std::string, Shown, std::less<>>;
 
 NamedTables ByName(const Tables& tables) {
   NamedTables named;
   for (const auto& [id, t] : tables) {
-    if (!IsSystemTable(id) && !t.descriptor.index) named.emplace(t.descriptor.name, &t);
+    if (!IsSystemTable(id) && !t.descriptor.hidden())
+      named.emplace(t.descriptor.name, Shown{id, t.root, SharedRootOf(tables, t)});
   }
   return named;
 }
 
-Result<std::optional<Bytes>> ValueOf(const std::optional<tree::Found>& found, NodeAccess& nodes) {
+Result<std::optional<Bytes>> ValueOf(const std::optional<tree::Found>& found, const tree::Root& shared,
+                                     NodeAccess& nodes) {
   if (!found) return std::optional<Bytes>();
-  tree::BlobReader reader(found->value);
+  tree::BlobReader reader(found->value, shared);
   HF_TRY(Bytes value, Drive(nodes, [&] { return reader.Run(nodes); }));
   return std::optional<Bytes>(std::move(value));
 }
@@ -139,8 +147,7 @@ Result<std::optional<Bytes>> ValueOf(const std::optional<tree::Found>& found, No
 // Rows of two tables that are not one: each is read whole, since nothing of them can be equal by address.
 class TwoTables {
  public:
-  TwoTables(const tree::Root& before, const tree::Root& after)
-      : before_(tree::Root{}, before), after_(tree::Root{}, after) {}
+  TwoTables(const Shown& before, const Shown& after) : before_(before), after_(after) {}
   Result<std::optional<DiffRow>> Next(NodeAccess& nodes) {
     for (;;) {
       HF_TRY_VOID(before_.Fill(nodes));
@@ -150,12 +157,12 @@ class TwoTables {
       DiffRow out;
       if (order <= 0) {
         out.key = before_.row->key;
-        HF_TRY(out.before, ValueOf(before_.row->after, nodes));
+        HF_TRY(out.before, ValueOf(before_.row->after, before_.shared, nodes));
         before_.row.reset();
       }
       if (order >= 0) {
         out.key = after_.row->key;
-        HF_TRY(out.after, ValueOf(after_.row->after, nodes));
+        HF_TRY(out.after, ValueOf(after_.row->after, after_.shared, nodes));
         after_.row.reset();
       }
       if (out.before != out.after) return std::optional<DiffRow>(std::move(out));
@@ -164,13 +171,14 @@ class TwoTables {
 
  private:
   struct Side {
-    Side(const tree::Root& nothing, const tree::Root& all) : rows(nothing, all) {}
+    explicit Side(const Shown& table) : shared(table.shared), rows(tree::Root{}, table.root) {}
     Status Fill(NodeAccess& nodes) {
       if (row || ended) return Ok();
       HF_TRY(row, Drive(nodes, [&] { return rows.Next(nodes); }));
       ended = !row;
       return Ok();
     }
+    const tree::Root shared;
     tree::Diff rows;
     std::optional<tree::Diff::Change> row;
     bool ended = false;
@@ -179,10 +187,11 @@ class TwoTables {
 };
 
 // False: the sink has had enough.
-Result<bool> DiffTable(const std::string& name, const Table* before, const Table* after, NodeAccess& nodes,
+Result<bool> DiffTable(const std::string& name, const Shown* before, const Shown* after, NodeAccess& nodes,
                        const DiffSink& sink) {
+  const Shown nothing;
   if (before != nullptr && after != nullptr && before->id != after->id) {
-    TwoTables rows(before->root, after->root);
+    TwoTables rows(*before, *after);
     for (;;) {
       HF_TRY(std::optional<DiffRow> row, rows.Next(nodes));
       if (!row) return true;
@@ -190,14 +199,15 @@ Result<bool> DiffTable(const std::string& name, const Table* before, const Table
       if (!sink(std::move(*row))) return false;
     }
   }
-  tree::Diff diff(before != nullptr ? before->root : tree::Root{},
-                  after != nullptr ? after->root : tree::Root{});
+  if (before == nullptr) before = &nothing;
+  if (after == nullptr) after = &nothing;
+  tree::Diff diff(before->root, after->root);
   for (;;) {
     HF_TRY(auto change, Drive(nodes, [&] { return diff.Next(nodes); }));
     if (!change) return true;
     DiffRow row{name, std::move(change->key), {}, {}};
-    HF_TRY(row.before, ValueOf(change->before, nodes));
-    HF_TRY(row.after, ValueOf(change->after, nodes));
+    HF_TRY(row.before, ValueOf(change->before, before->shared, nodes));
+    HF_TRY(row.after, ValueOf(change->after, after->shared, nodes));
     if (row.before == row.after) continue;  // a blob that was written again
     if (!sink(std::move(row))) return false;
   }
@@ -219,8 +229,8 @@ Status DiffVersion(const TreeVersion& version, std::string_view from, std::strin
   if (!table.empty() && names.empty()) return Code::kNoTable;
   for (const std::string& name : names) {
     auto b = before.find(name), a = after.find(name);
-    HF_TRY(bool more, DiffTable(name, b == before.end() ? nullptr : b->second,
-                                a == after.end() ? nullptr : a->second, nodes, sink));
+    HF_TRY(bool more, DiffTable(name, b == before.end() ? nullptr : &b->second,
+                                a == after.end() ? nullptr : &a->second, nodes, sink));
     if (!more) return Ok();
   }
   return Ok();

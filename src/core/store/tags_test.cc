@@ -5,7 +5,6 @@
 #include <cstdlib>
 
 #include "core/store/store_rig_internal.h"
-#include "core/store/verify.h"
 #include "host/kv/fault.h"
 #include "host/kv/open.h"
 
@@ -22,48 +21,6 @@ Rows RandomRows(crypto::SeededRandom& data, int n, uint64_t space) {
     rows["k" + std::to_string(data.Below(space))] = TestValue(data, size);
   }
   return rows;
-}
-
-const Manifest& ManifestOf(const Rig& rig) { return rig.s->state->CurrentView().base->manifest; }
-
-uint64_t SegmentBytes(seam::Storage& disk) {
-  uint64_t bytes = 0;
-  std::vector<seam::ObjectInfo> all = seam::ListAll(disk, kSegmentsPrefix).value();
-  for (const auto& o : all) bytes += o.size_bytes;
-  return bytes;
-}
-
-// Saves until there is nothing to clean, and what was condemned is gone.
-void Settle(Rig& rig) {
-  for (int i = 0; i < 200; ++i) {
-    ASSERT_TRUE(rig.Save());
-    if (ManifestOf(rig).cleanings_owed == 0) break;
-  }
-  ASSERT_EQ(ManifestOf(rig).cleanings_owed, 0) << "cleaning does not come to an end";
-  ASSERT_TRUE(rig.Save());
-  ASSERT_TRUE(rig.Save());
-}
-
-// Each slot alone, with the journal, gives the rows and the tags.
-void ExpectEitherSlotLoads(Rig& rig, const std::string& when) {
-  Image image = ImageOf(*rig.disk);
-  for (int lost : {0, 1}) {
-    Image broken = image;
-    broken.erase(SlotName(lost, "state-save-number"));
-    auto disk = DiskOf(broken);
-    Rig other;
-    other.disk = disk.get();
-    other.anchored = false;
-    other.options = rig.options;
-    other.oracle = rig.oracle;
-    other.tags = rig.tags;
-    std::string how = when + ", without slot " + std::to_string(lost);
-    ASSERT_TRUE(other.Open()) << how << Show(other.findings);
-    ASSERT_TRUE(other.Save());
-    other.ExpectRows(how);
-    other.ExpectTags(how);
-    other.ExpectClean(how);
-  }
 }
 
 TEST(Tags, ATagShowsWhatWasThereWhenItWasMade) {

@@ -9,12 +9,13 @@
 #include "core/store/public_digests.h"
 #include "core/store/segment_checks.h"
 #include "core/store/verify_indexes.h"
+#include "core/store/verify_shared.h"
 #include "crypto/hash.h"
 
 namespace holdfast::store {
 namespace {
 
-constexpr size_t kIndexCacheBytes = 8u << 20;  // each node is read once, by a cursor of a few
+constexpr size_t kDerivedCacheBytes = 8u << 20;  // each node is read once, by a cursor of a few
 constexpr std::string_view kSlotFiles[6] = {"core-enclave", "core-enclave.recovery-key-shares",
                                             "key-enclave",  "key-enclave.recovery-key-shares",
                                             "server-state", "state-save-number"};
@@ -73,7 +74,7 @@ class Verifier {
     Take(checks);
     const bool whole = std::none_of(report_.findings.begin(), report_.findings.end(),
                                     [](const Finding& f) { return f.bad(); });
-    if (whole) HF_TRY_VOID(CheckIndexes(versions_.front()));
+    if (whole) HF_TRY_VOID(CheckDerived(versions_.front()));
     HF_TRY_VOID(CheckJournal());
     HF_TRY_VOID(CheckGroups(objects, expected));
     CheckListing(objects, expected, checks);
@@ -102,7 +103,7 @@ class Verifier {
     const SegmentChecks::Origin& now = origin(kNow);
     for (const auto& [id, table] : root.tables) {
       HF_TRY_VOID(CheckTree(now, table, checks));
-      if (newest && !IsSystemTable(id) && !table.descriptor.index) {
+      if (newest && !IsSystemTable(id) && !table.descriptor.hidden()) {
         ++report_.tables;
         report_.rows += table.root.rows;
       }
@@ -141,14 +142,16 @@ class Verifier {
     }
   }
 
-  // Of the newest root and of the tags: that index rows are what the rows make them (verify_indexes.h).
-  Status CheckIndexes(const VersionPtr& version) {
+  // Of the newest root and of the tags: that index rows are what the rows make them (verify_indexes.h), and
+  // shared values those that rows refer to (verify_shared.h).
+  Status CheckDerived(const VersionPtr& version) {
     std::vector<const Tables*> all{&version->manifest.root.tables};
     for (const auto& [name, tag] : version->manifest.root.tags) all.push_back(&tag.tables);
-    NodeCache cache(kIndexCacheBytes);
+    NodeCache cache(kDerivedCacheBytes);
     VersionNodes nodes(storage_, version, cache);
     for (const Tables* tables : all) {
       for (const auto& [id, table] : *tables) {
+        if (table.descriptor.values_in) HF_TRY_VOID(CheckShared(*tables, table, nodes));
         if (!table.descriptor.index) continue;
         HF_TRY(bool holds, IndexHolds(*tables, table, nodes));
         if (!holds) {
@@ -156,6 +159,17 @@ class Verifier {
               "an index has not the rows that its table gives it");
         }
       }
+    }
+    return Ok();
+  }
+
+  Status CheckShared(const Tables& tables, const Table& table, NodeAccess& nodes) {
+    HF_TRY(std::vector<SharedFault> faults, RecountShared(tables, table, nodes));
+    for (SharedFault& f : faults) {
+      Finding::Kind kind = f.kind == SharedFault::Kind::kMissing ? Finding::Kind::kMissing
+                           : f.kind == SharedFault::Kind::kExtra ? Finding::Kind::kExtra
+                                                                 : Finding::Kind::kChanged;
+      Add(kind, "table " + table.id.hex(), Code::kTampered, std::move(f.text));
     }
     return Ok();
   }

@@ -1,6 +1,7 @@
 #include "core/store/verify_indexes.h"
 
 #include "core/store/indexes.h"
+#include "core/store/shared_counts.h"
 #include "core/tree/index_key.h"
 #include "core/tree/read.h"
 #include "crypto/hash.h"
@@ -31,7 +32,7 @@ class Sum {
 };
 
 template <typename Take>
-Status ForEachRow(const tree::Root& root, NodeAccess& nodes, Take take) {
+Status ForEachRow(const tree::Root& root, const tree::Root& shared, NodeAccess& nodes, Take take) {
   if (root.empty) return Ok();
   tree::Cursor cursor(root);
   HF_TRY(bool found, Drive(nodes, [&] { return cursor.SeekTo({}, nodes); }));
@@ -39,7 +40,7 @@ Status ForEachRow(const tree::Root& root, NodeAccess& nodes, Take take) {
   for (;;) {
     HF_TRY(auto row, Drive(nodes, [&] { return cursor.Next(nodes); }));
     if (!row) return Ok();
-    tree::BlobReader reader(row->value);
+    tree::BlobReader reader(row->value, shared);
     HF_TRY(Bytes value, Drive(nodes, [&] { return reader.Run(nodes); }));
     take(ByteView(row->key), ByteView(value));
   }
@@ -53,13 +54,14 @@ Result<bool> IndexHolds(const Tables& tables, const Table& index, NodeAccess& no
   if (table == tables.end()) return false;
   const tree::Type type = table->second.descriptor.value_type;
   Sum should, is;
-  HF_TRY_VOID(ForEachRow(table->second.root, nodes, [&](ByteView key, ByteView value) {
+  const tree::Root shared = SharedRootOf(tables, table->second);
+  HF_TRY_VOID(ForEachRow(table->second.root, shared, nodes, [&](ByteView key, ByteView value) {
     auto field = tree::FieldOf(type, of.pointer, value);
     if (!field) return;
     tree::IndexRow row = tree::IndexRowOf(*field, key, of.unique);
     should.Add(row.key, row.value);
   }));
-  HF_TRY_VOID(ForEachRow(index.root, nodes, [&](ByteView key, ByteView value) { is.Add(key, value); }));
+  HF_TRY_VOID(ForEachRow(index.root, {}, nodes, [&](ByteView key, ByteView value) { is.Add(key, value); }));
   return should == is;
 }
 

@@ -58,6 +58,11 @@ void Rows::AppendBlob(ByteView key, uint64_t length, const NodeRef& blob) {
   AppendHint(hints_, blob.hint);
 }
 
+void Rows::AppendShared(ByteView key, uint64_t length, const Address& value) {
+  Start(key, false);
+  Writer(text_).U8(2).U64(length).Raw(value);
+}
+
 void Rows::Append(const Rows& other) {
   if (other.count() == 0) return;
   HF_CHECK(at_.empty() || Compare(key(at_.size() - 1), other.key(0)) < 0);

@@ -24,6 +24,7 @@ class Rows {
   void AppendRun(const Node& leaf, size_t from, size_t to, NodeSink& forward);
   void AppendInline(ByteView key, ByteView value);
   void AppendBlob(ByteView key, uint64_t length, const NodeRef& blob);
+  void AppendShared(ByteView key, uint64_t length, const Address& value);
   void Append(const Rows& other);
   void Truncate(size_t n);
   void Clear();

@@ -8,7 +8,14 @@ namespace {
 
 // What has no role is written in version 1, as it always was: a descriptor is hashed into its table's keys.
 constexpr uint16_t kVersionPlain = 1, kVersionRoles = 2;
-enum class Role : uint8_t { kPlain = 0, kTransient = 1, kIndex = 2 };
+enum class Role : uint8_t { kPlain = 0, kTransient = 1, kIndex = 2, kSharing = 3, kValues = 4 };
+
+Role RoleOf(const Descriptor& d) {
+  if (d.index) return Role::kIndex;
+  if (d.transient) return Role::kTransient;
+  if (d.values_of) return Role::kValues;
+  return d.values_in ? Role::kSharing : Role::kPlain;
+}
 
 bool OrderInBounds(uint16_t n) { return n >= limits::kOrderMin && n <= limits::kOrderMax; }
 
@@ -35,7 +42,7 @@ Result<IndexOf> DecodeIndex(Reader& r) {
 Bytes Descriptor::Encode() const {
   Bytes out;
   Writer w(out);
-  const Role role = index ? Role::kIndex : transient ? Role::kTransient : Role::kPlain;
+  const Role role = RoleOf(*this);
   w.U16(role == Role::kPlain ? kVersionPlain : kVersionRoles)
       .Blob16(AsBytes(name))
       .U8(static_cast<uint8_t>(key_type))
@@ -44,6 +51,8 @@ Bytes Descriptor::Encode() const {
       .U8(static_cast<uint8_t>(layout));
   w.U16(leaf_rows_max).U16(inner_children_max).U16(0);
   if (role != Role::kPlain) w.U8(static_cast<uint8_t>(role));
+  if (role == Role::kSharing) w.Id(*values_in);
+  if (role == Role::kValues) w.Id(*values_of);
   if (index) w.Id(index->table).U8(index->unique ? 1 : 0).Blob16(AsBytes(index->pointer));
   return out;
 }
@@ -66,14 +75,16 @@ Result<Descriptor> Descriptor::Decode(ByteView untrusted) {
   if (role == Role::kIndex) {
     HF_TRY(d.index, DecodeIndex(r));
   }
+  if (role == Role::kSharing) d.values_in = r.Id<TableId>();
+  if (role == Role::kValues) d.values_of = r.Id<TableId>();
   if (!r.Finish() || inlining > 1 || !IsUtf8(name)) return Code::kMalformed;
   if (!IsKnown(d.key_type) || !IsKnown(d.value_type) || indexes != 0) return Code::kUnknownFormat;
   if (d.layout != Layout::kBTree && d.layout != Layout::kPatricia) return Code::kUnknownFormat;
-  if (version == kVersionRoles && role != Role::kTransient && role != Role::kIndex)
-    return Code::kUnknownFormat;
+  if (version == kVersionRoles && (role == Role::kPlain || role > Role::kValues)) return Code::kUnknownFormat;
   d.transient = role == Role::kTransient;
   if (role != Role::kPlain && d.layout != Layout::kBTree) return Code::kInvalidArgument;
   if (d.index && (d.typed() || name.empty())) return Code::kInvalidArgument;
+  if (d.values_of && (d.typed() || !name.empty())) return Code::kInvalidArgument;
   if (!ShapeInBounds(d) || !MayBeKey(d.key_type)) return Code::kInvalidArgument;
   d.name = ToText(name);
   d.inline_values = inlining == 1;

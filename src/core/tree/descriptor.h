@@ -39,6 +39,9 @@ struct Descriptor {
   // A secondary index: a table that the core writes, named among its table's indexes alone. Keys and values
   // of it are bytes; never transient or Patricia.
   std::optional<IndexOf> index = {};
+  // Values that are not inline are rows of this table instead, equal ones once (shared_value.h). Never
+  // transient or Patricia. The other table names this one, and has no name or types of its own.
+  std::optional<TableId> values_in = {}, values_of = {};
   friend bool operator==(const Descriptor&, const Descriptor&) = default;
 
   Bytes Encode() const;
@@ -49,6 +52,9 @@ struct Descriptor {
   // Whether a row may be in the table: kKeyType, kValueType. Linear in the bytes of text and JSON.
   Status CheckKey(ByteView key) const;
   Status CheckRow(ByteView key, ByteView value) const;
+  bool may_share() const { return !transient && layout == Layout::kBTree; }
+  // The core's own: no client reaches it, and it goes with the table that it is of.
+  bool hidden() const { return index || values_of; }
   bool typed() const { return key_type != Type::kBytes || value_type != Type::kBytes; }
 };
 

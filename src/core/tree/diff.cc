@@ -70,8 +70,8 @@ class Side {
 };
 
 bool SameValue(const StoredValue& a, const StoredValue& b) {
-  if (a.is_blob != b.is_blob || a.length != b.length) return false;
-  return a.is_blob ? a.blob.address == b.blob.address : Equal(a.inline_bytes, b.inline_bytes);
+  if (a.is_blob != b.is_blob || a.is_shared != b.is_shared || a.length != b.length) return false;
+  return a.is_blob || a.is_shared ? a.blob.address == b.blob.address : Equal(a.inline_bytes, b.inline_bytes);
 }
 
 }  // namespace

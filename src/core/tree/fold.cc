@@ -221,19 +221,22 @@ Going FoldState::LeafStep() {
     size_t at = leaf.node ? leaf.node->LowerBound(change->key) : 0;
     copy_to(at);
     bool same_key = at < count && Equal(leaf.node->key(at), change->key);
+    const std::optional<Address> shared = SharedAddressOf(*change);
     if (same_key) {
       StoredValue old = leaf.node->value(at);
-      bool same = !change->erase && !old.is_blob && Equal(old.inline_bytes, change->value);
+      bool same = !change->erase && !old.is_blob &&
+                  (old.is_shared ? shared && *shared == old.blob.address
+                                 : !shared && Equal(old.inline_bytes, change->value));
       if (!same) {
         Going g = KillBlob(old);
         if (!g.done()) return g;
         leaf.row = at + 1;
         leaf.changed = true;
-        if (!change->erase) Put(*change);
+        if (!change->erase) Put(*change, shared);
       }
     } else if (!change->erase) {
       leaf.changed = true;
-      Put(*change);
+      Put(*change, shared);
     }
     change = changes.Next();
   }
@@ -261,12 +264,22 @@ void FoldState::CloseLeaf() {
   CloseContent(0);
 }
 
-void FoldState::Put(const ChangeSource::Change& c) {
+std::optional<Address> FoldState::SharedAddressOf(const ChangeSource::Change& c) {
+  if (!descriptor.values_in || c.erase || Inlined(c.value)) return std::nullopt;
+  return sink.AddressOfShared(c.value);
+}
+
+void FoldState::Put(const ChangeSource::Change& c, const std::optional<Address>& shared) {
   HF_CHECK(!c.key.empty() && c.key.size() <= limits::kKeyBytesMax &&
            c.value.size() <= limits::kValueBytesMax);
   internal::Rows& rows = levels[0].held.rows;
-  if (descriptor.inline_values && c.value.size() <= limits::kInlineValueBytesMax) {
+  if (Inlined(c.value)) {
     rows.AppendInline(c.key, c.value);
+    return;
+  }
+  if (shared) {
+    rows.AppendShared(c.key, c.value.size(), *shared);
+    sink.Share(*shared, c.value);
     return;
   }
   if (c.value.size() <= limits::kBlobChunkBytes) {
@@ -282,6 +295,11 @@ void FoldState::Put(const ChangeSource::Change& c) {
 }
 
 Going FoldState::KillBlob(const StoredValue& value) {
+  if (value.is_shared) {
+    if (!descriptor.values_in) return Code::kMalformed;
+    sink.Unshare(value.blob.address);
+    return true;
+  }
   if (!value.is_blob) return true;
   NodeRef ref = Forwarded(value.blob);
   if (value.length > limits::kBlobChunkBytes) {

@@ -26,7 +26,7 @@ class ChangeSource {
  public:
   struct Change {
     ByteView key;    // valid until the next call
-    ByteView value;  // if !erase
+    ByteView value;  // if !erase; of a table that shares values, valid as long as the source
     bool erase = false;
   };
   virtual ~ChangeSource() = default;

@@ -130,7 +130,12 @@ struct FoldState {
     return ref;
   }
   Going KillBlob(const StoredValue& value);
-  void Put(const ChangeSource::Change& c);
+  bool Inlined(ByteView value) const {
+    return descriptor.inline_values && value.size() <= limits::kInlineValueBytesMax;
+  }
+  // What a row will say of a value that is shared.
+  std::optional<Address> SharedAddressOf(const ChangeSource::Change& c);
+  void Put(const ChangeSource::Change& c, const std::optional<Address>& shared);
   bool ChangeBefore(const std::optional<ByteView>& end) const {
     return change.has_value() && (!end || Compare(change->key, *end) < 0);
   }

@@ -64,6 +64,18 @@ class MemoryNodes : public NodeSource, public NodeSink {
   void Dead(const NodeRef& ref) override {
     if (live.erase(ref.hint.segment) != 1) ++dead_twice;
   }
+  // Of shared values: the rows that refer to each, and what it is.
+  struct Shared {
+    int64_t rows = 0;
+    std::string value;
+  };
+  std::map<Address, Shared> shared;
+  Address AddressOfShared(ByteView value) override { return FakeAddress(value); }
+  void Share(const Address& address, ByteView value) override {
+    ++shared[address].rows;
+    shared[address].value = ToText(value);
+  }
+  void Unshare(const Address& address) override { --shared[address].rows; }
   bool ShouldMove(const Hint& hint) override { return should_move && should_move(hint); }
   Hint Forward(const Hint& hint) override {
     Hint h = hint;

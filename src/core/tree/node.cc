@@ -11,7 +11,7 @@ namespace holdfast::tree {
 namespace {
 
 constexpr uint8_t kAlgorithm = 1;
-constexpr uint8_t kInlineForm = 0, kBlobForm = 1;
+constexpr uint8_t kInlineForm = 0, kBlobForm = 1, kSharedForm = 2;
 constexpr size_t kHeadBytes = 4, kHintBytes = 12, kAddress = seal::kAddressBytes;
 constexpr size_t kChildBytes = kAddress + 8 + 8;
 constexpr size_t kTailPadding = 16;  // the tail may end with fewer zeros than this
@@ -59,6 +59,8 @@ bool ReadLeaf(Reader& r, Node::Parts& p) {
       if (r.U64() > limits::kValueBytesMax || !ReadAddress(r)) return false;
       r.U64();
       ++p.references;
+    } else if (form == kSharedForm) {
+      if (r.U64() > limits::kValueBytesMax || !ReadAddress(r)) return false;
     } else {
       return false;
     }
@@ -222,8 +224,13 @@ StoredValue Node::value(size_t i) const {
     v.inline_bytes = {p + 3, static_cast<size_t>(v.length)};
     return v;
   }
-  v.is_blob = true;
   v.length = LoadLittle<uint64_t>(p + 1);
+  v.is_shared = *p == kSharedForm;  // never in a Patricia leaf
+  if (v.is_shared) {
+    std::memcpy(v.blob.address.data(), p + 9, kAddress);
+    return v;
+  }
+  v.is_blob = true;
   if (p_.type == NodeType::kPatriciaLeaf) {
     v.blob = PatriciaReference(at + patricia::kBlobHeadBytes, s.reference);
     return v;
@@ -319,6 +326,8 @@ InLeaf FindInLeaf(ByteView canonical, ByteView key, ByteView& value) {
       value = r.Blob16(limits::kInlineValueBytesMax);
     } else if (form == kBlobForm && order != 0) {
       r.Raw(sizeof(uint64_t) + kAddress + sizeof(uint64_t));
+    } else if (form == kSharedForm && order != 0) {
+      r.Raw(sizeof(uint64_t) + kAddress);
     } else {
       return InLeaf::kElsewhere;
     }
@@ -334,6 +343,10 @@ EncodedNode EncodeLeaf(const std::vector<LeafRow>& rows) {
   w.U8(static_cast<uint8_t>(NodeType::kLeaf)).U8(0).U16(static_cast<uint16_t>(rows.size()));
   for (const LeafRow& row : rows) {
     w.Blob16(row.key);
+    if (row.value.is_shared) {
+      w.U8(kSharedForm).U64(row.value.length).Raw(row.value.blob.address);
+      continue;
+    }
     if (!row.value.is_blob) {
       w.U8(kInlineForm).Blob16(row.value.inline_bytes);
       continue;

@@ -48,12 +48,14 @@ enum class NodeType : uint8_t {
   kPatriciaInner = 6
 };
 
-// A leaf's value as it lies there: inline bytes, or a reference to a blob of `length` bytes.
+// A leaf's value as it lies there: inline bytes, a reference to a blob of `length` bytes, or the address of a
+// shared value of that length, which is a row of another table (shared_value.h).
 struct StoredValue {
   ByteView inline_bytes;  // points into the node
   bool is_blob = false;
+  bool is_shared = false;
   uint64_t length = 0;
-  NodeRef blob;
+  NodeRef blob;  // shared: its address alone
 };
 
 class Node {
@@ -67,7 +69,7 @@ class Node {
   size_t count() const { return p_.count; }  // rows, children or chunks
   ByteView key(size_t i) const;              // leaf: key; inner: separator; Patricia's inner: nothing
   StoredValue value(size_t i) const;         // leaf, of either layout
-  // The same where it lies in the leaf; nothing: it is a blob.
+  // The same where it lies in the leaf; nothing: it lies elsewhere.
   std::optional<ByteView> inline_value(size_t i) const;
   bool has_blobs() const { return p_.references != 0; }  // leaf: some value is one
   NodeRef child(size_t i) const;    // inner, chunk list (birth 0 there: its chunks were born with it)
@@ -116,7 +118,7 @@ class Node {
     const char* at = reinterpret_cast<const char*>(this);
     for (size_t line = 0; line < 28; ++line) __builtin_prefetch(at + 64 * line);
   }
-  // A row of a leaf as it lies there. No value: it is a blob.
+  // A row of a leaf as it lies there. No value: it lies elsewhere.
   struct RowText {
     ByteView key;
     std::optional<ByteView> value;
@@ -164,8 +166,8 @@ class Node {
 using NodePtr = std::shared_ptr<const Node>;
 
 // The row of a key in the canonical bytes of a leaf, for who needs nothing else of it: no node is made, and
-// what lies behind the key's place is not looked at. kElsewhere: ask the node; the value is a blob, or these
-// are not the bytes of a leaf of the B-tree.
+// what lies behind the key's place is not looked at. kElsewhere: ask the node; the value is a blob or shared,
+// or these are not the bytes of a leaf of the B-tree.
 enum class InLeaf : uint8_t { kFound, kAbsent, kElsewhere };
 InLeaf FindInLeaf(ByteView canonical, ByteView key, ByteView& value);
 

@@ -275,7 +275,7 @@ TEST(Descriptor, ARoleHasAVersionOfItsOwnAndNoTableWithoutOneChanges) {
   EXPECT_EQ(Descriptor::Decode(b).value(), d);
   b.back() = 0;  // no role: version 1 says that
   EXPECT_EQ(Descriptor::Decode(b).code(), Code::kUnknownFormat);
-  b.back() = 3;
+  b.back() = 5;
   EXPECT_EQ(Descriptor::Decode(b).code(), Code::kUnknownFormat);
   d.layout = Layout::kPatricia;
   d.inner_children_max = kPatriciaChildrenMax;

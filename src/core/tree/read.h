@@ -19,16 +19,20 @@ struct Found {
 //   kMalformed: a node of the wrong type or level where the tree leads (a forged or damaged tree)
 Step<std::optional<Found>> Lookup(const Root& root, ByteView key, NodeSource& source);
 
-// The bytes of a blob (or the inline bytes). Resumable by calling again.
+// The bytes of a value, wherever they lie. Resumable by calling again.
 class BlobReader {
  public:
-  explicit BlobReader(const StoredValue& value);  // copies what it needs
+  // Copies what it needs. `shared`: the table that has the shared values of the value's table, if it is one.
+  explicit BlobReader(const StoredValue& value, const Root& shared = {});
   Step<Bytes> Run(NodeSource& source);  // the whole value; at most limits::kValueBytesMax, else kMalformed
 
  private:
+  // Of a shared value: finds its row, which says where the bytes lie. Once.
+  Step<bool> Resolve(NodeSource& source);
   uint64_t length_;
-  bool is_blob_;
+  bool is_blob_, is_shared_;
   NodeRef ref_;
+  Root shared_;
   NodePtr list_;  // kept, so that a small cache cannot make list and chunk chase each other
   Bytes out_;
   size_t next_chunk_ = 0;

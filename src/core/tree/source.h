@@ -31,6 +31,15 @@ class NodeSink {
   virtual NodeRef Emit(EncodedNode&& node) = 0;
   // The fold no longer needs what lay there (each replaced node is told exactly once).
   virtual void Dead(const NodeRef& ref) = 0;
+  // Of a table that shares values (shared_value.h): the value's address, a row that refers to it, one that no
+  // longer does. `value` outlives the fold.
+  virtual Address AddressOfShared(ByteView value) {
+    (void)value;
+    HF_CHECK(false);
+    return {};
+  }
+  virtual void Share(const Address& address, ByteView value) { (void)address, (void)value; }
+  virtual void Unshare(const Address& address) { (void)address; }
   // An untouched child whose place should be left (cleaning): true = the fold shall write it again elsewhere.
   virtual bool ShouldMove(const Hint& hint) {
     (void)hint;
