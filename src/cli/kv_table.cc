@@ -14,7 +14,7 @@ namespace {
 
 struct TableArguments {
   std::string table;
-  bool never_inline = false, transient = false;
+  bool never_inline = false, transient = false, share_values = false;
   uint32_t order = 0;
   std::string layout = "btree", key_type = "bytes", value_type = "bytes";
   std::vector<std::string> indexes, unique_indexes;
@@ -39,6 +39,7 @@ int Create(const KvOptions& options, const TableArguments& a) {
   table.never_inline = a.never_inline;
   table.leaf_rows_max = table.inner_children_max = a.order;
   table.transient = a.transient;
+  table.share_values = a.share_values;
   for (const std::string& text : a.indexes) table.indexes.push_back(IndexNamed(text, false));
   for (const std::string& text : a.unique_indexes) table.indexes.push_back(IndexNamed(text, true));
   table.key_type = TypeNamed(a.key_type);
@@ -87,7 +88,8 @@ int List(const KvOptions& options, const TableArguments&) {
     if (!options.json) {
       PrintLine(Escape(AsBytes(table.name)) + "\t" + std::to_string(table.rows) + "\t" +
                 NameOf(table.options.key_type) + "\t" + NameOf(table.options.value_type) +
-                (table.options.transient ? "\ttransient" : ""));
+                (table.options.transient ? "\ttransient" : "") +
+                (table.options.share_values ? "\tshares values" : ""));
       continue;
     }
     JsonLine line;
@@ -96,6 +98,7 @@ int List(const KvOptions& options, const TableArguments&) {
     line.Bool("transient", table.options.transient);
     line.Number("indexes", table.options.indexes.size());
     line.Bool("never_inline", table.options.never_inline);
+    line.Bool("share_values", table.options.share_values);
     bool patricia = table.options.layout == sdk::Layout::kPatricia;
     line.Text("layout", patricia ? "patricia" : "btree");
     line.Text("key_type", NameOf(table.options.key_type));
@@ -146,6 +149,8 @@ void AddKvTable(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen&
       ->capture_default_str();
   create->add_flag("--transient", a->transient,
                    "rows in memory alone: fast, never on storage, gone when the server stops");
+  create->add_flag("--share-values", a->share_values,
+                   "store equal values above 224 bytes once, however many rows have them");
   create
       ->add_option("--key-type", a->key_type, "what keys must be; integers and times sort as what they mean")
       ->check(CLI::IsMember({"bytes", "text", "int64", "uint64", "uuid", "timestamp"}))
@@ -170,7 +175,7 @@ void AddKvTable(CLI::App& kv, const std::shared_ptr<KvOptions>& options, Chosen&
   drop->callback(run(Drop));
   CLI::App* list = AddKvCommand(*table, options, "list",
                                 "Name, rows as of the last save (of transient tables: now), type of keys, "
-                                "type of values, \"transient\".",
+                                "type of values, \"transient\", \"shares values\".",
                                 "table list");
   list->callback(run(List));
   CLI::App* index = kv.add_subcommand("index", "Create, drop and list secondary indexes of a table.");

@@ -384,6 +384,32 @@ TEST_F(Embedded, RuleH2ATransactionWithinAnothersBodyDoesNotWaitForItsTurn) {
   EXPECT_EQ(Got(t.get("sum")), "2");
 }
 
+TEST_F(Embedded, ATableMayStoreEqualValuesOnce) {
+  const std::string value(100'000, 'v');
+  TableOptions sharing;
+  sharing.share_values = true;
+  {
+    Store store = Opened(Path("s"));
+    auto t = store.create_table("files", sharing);
+    ASSERT_TRUE(t) << t.status().message();
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_TRUE(t->put("k" + std::to_string(i), i % 2 == 0 ? value : "short"));
+    }
+    sharing.transient = true;
+    EXPECT_EQ(store.create_table("other", sharing).code(), Code::kCannotShare);
+    ASSERT_TRUE(store.save());
+    EXPECT_EQ(Got(t->get("k4")), value);
+  }
+  Store store = Opened(Path("s"));
+  auto t = store.open_table("files");
+  ASSERT_TRUE(t);
+  EXPECT_EQ(Got(t->get("k4")), value);
+  auto tables = store.tables();
+  ASSERT_TRUE(tables);
+  ASSERT_EQ(tables->size(), 1U) << "the table of the values is not one for users";
+  EXPECT_TRUE(tables->front().options.share_values);
+}
+
 TEST_F(Embedded, ATransientTableIsEmptyAfterTheNextOpeningAndTransactionsWorkOnIt) {
   {
     Store store = Opened(Path("s"));

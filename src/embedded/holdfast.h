@@ -121,6 +121,7 @@ enum class Code : uint16_t {
   kIndexBuildSize = 537,
   kIndexPointer = 538,
   kNoQuorum = 539,  // the store lies on several providers, and fewer answer
+  kCannotShare = 541,
   kNoPassphrase = 603,
 };
 
@@ -235,6 +236,9 @@ struct TableOptions {
   // each call. A batch or transaction has transient tables or others, not both: kTransientMixed. All rows
   // together take at most about a sixth of memory_bytes, on top of it: kTransientFull.
   bool transient = false;
+  // Values above 224 bytes that are equal are stored once in this table; of a transient table: kCannotShare.
+  // Reading such a value costs a look-up more.
+  bool share_values = false;
 };
 
 struct TableInfo {

@@ -99,6 +99,7 @@ session::IndexSpec SpecOf(const IndexOptions& index) { return {index.name, index
 TableInfo InfoOf(const session::TableInfo& t) {
   TableInfo info{t.descriptor.name, t.rows, {}};
   info.options.transient = t.descriptor.transient;
+  info.options.share_values = t.descriptor.values_in.has_value();
   info.options.key_type = static_cast<Type>(t.descriptor.key_type);
   info.options.value_type = static_cast<Type>(t.descriptor.value_type);
   for (const session::IndexSpec& index : t.indexes)
@@ -112,6 +113,7 @@ Result<Table> Store::create_table(std::string_view name, const TableOptions& opt
   tree::Descriptor descriptor;
   descriptor.name = name;
   descriptor.transient = options.transient;
+  if (options.share_values) descriptor.values_in.emplace();  // the engine draws which
   descriptor.key_type = static_cast<tree::Type>(options.key_type);
   descriptor.value_type = static_cast<tree::Type>(options.value_type);
   std::vector<session::IndexSpec> indexes;

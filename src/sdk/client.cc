@@ -59,7 +59,7 @@ Table TableOf(const v1::TableInfo& t) {
           HexUpper(AsBytes(t.id())),
           t.rows(),
           {t.never_inline(), t.leaf_rows_max(), t.inner_children_max(), layout, TypeOf(t.key_type()),
-           TypeOf(t.value_type()), t.transient(), IndexesOf(t)},
+           TypeOf(t.value_type()), t.transient(), IndexesOf(t), t.share_values()},
           HexUpper(AsBytes(t.root())),
           t.root_index()};
 }
@@ -201,6 +201,7 @@ Result<Written> Client::CreateTable(const std::string& table, const TableOptions
   request.set_key_type(TypeOf(options.key_type));
   request.set_value_type(TypeOf(options.value_type));
   request.set_transient(options.transient);
+  request.set_share_values(options.share_values);
   for (const Index& index : options.indexes) Fill(index, request.add_indexes());
   return ToWritten(Call(*s_->stub, &v1::Kv::Stub::CreateTable, request, s_->timeout_ms));
 }

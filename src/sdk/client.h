@@ -78,6 +78,7 @@ struct TableOptions {
   Type key_type = Type::kBytes, value_type = Type::kBytes;
   bool transient = false;  // rows in memory alone, gone when the server stops: CreateTableRequest says more
   std::vector<Index> indexes = {};
+  bool share_values = false;  // equal values above 224 bytes are stored once: CreateTableRequest says more
 };
 struct Table {
   std::string name, id;  // id: 32 hex digits

@@ -60,7 +60,7 @@ std::vector<session::TableInfo> Engine::ListTables() {
   const store::VersionPtr base = state_->CurrentView().base;
   const store::LogicalRoot& saved = base->manifest.root;
   for (const auto& [id, t] : state_->tables()) {
-    if (store::IsSystemTable(id) || t.descriptor.index) continue;
+    if (store::IsSystemTable(id) || t.descriptor.hidden()) continue;
     session::TableInfo& info = tables.emplace_back(InfoOf(id, t, state_->tables()));
     if (t.descriptor.layout != tree::Layout::kPatricia || !saved.tables.contains(id)) continue;
     info.public_root = tree::patricia::TableDigest(store_, id, t.root.rows, t.root.digest);
@@ -85,6 +85,7 @@ Result<session::TableInfo> Engine::Describe(std::string_view table, std::string_
 }
 
 void Engine::CreateTable(const tree::Descriptor& descriptor, session::WriteDone done) {
+  if (descriptor.values_in) return CreateTableWith(descriptor, {}, std::move(done));
   const std::string& name = descriptor.name;
   if (name.empty() || name.size() > limits::kTableNameBytesMax || !store::ValidUtf8(name))
     return done(Refused(Code::kTableName));

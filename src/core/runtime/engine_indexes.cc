@@ -1,4 +1,5 @@
-// Secondary indexes: made, dropped, read. What keeps them is the applier (store/indexes.h).
+// Secondary indexes: made, dropped, read. What keeps them is the applier (store/indexes.h). And tables that
+// consist of several, made together.
 #include "core/runtime/engine.h"
 #include "core/tree/index_key.h"
 
@@ -23,6 +24,15 @@ tree::Descriptor DescriptorOf(const session::IndexSpec& index, const TableId& ta
   return d;
 }
 
+// The table of a table's shared values.
+tree::Descriptor ValuesOf(const tree::Descriptor& descriptor, const TableId& table) {
+  tree::Descriptor d;
+  d.leaf_rows_max = descriptor.leaf_rows_max;
+  d.inner_children_max = descriptor.inner_children_max;
+  d.values_of = table;
+  return d;
+}
+
 // What can be said without the state; the rest is looked at when the entry is applied.
 Status Check(const session::IndexSpec& index, tree::Type value_type) {
   if (!GoodName(index.name)) return Code::kTableName;
@@ -35,15 +45,23 @@ Status Check(const session::IndexSpec& index, tree::Type value_type) {
 
 void Engine::CreateTableWith(const tree::Descriptor& descriptor,
                              const std::vector<session::IndexSpec>& indexes, session::WriteDone done) {
-  if (indexes.empty()) return CreateTable(descriptor, std::move(done));
+  if (indexes.empty() && !descriptor.values_in) return CreateTable(descriptor, std::move(done));
   if (indexes.size() > limits::kIndexesMax) return done(Refused(Code::kTooManyIndexes));
   if (!GoodName(descriptor.name)) return done(Refused(Code::kTableName));
+  if (descriptor.values_in && !descriptor.may_share()) return done(Refused(Code::kCannotShare));
   if (descriptor.transient || !tree::Descriptor::Decode(descriptor.Encode()))
     return done(Refused(Code::kInvalidArgument));
   if (FindTable(descriptor.name)) return done(Refused(Code::kTableExists));
   kernel::CreateTables command;
   command.tables.push_back(CommandFor(descriptor));
   const TableId table = command.tables.front().table;
+  if (descriptor.values_in) {
+    kernel::CreateTable values = CommandFor(ValuesOf(descriptor, table));
+    tree::Descriptor sharing = descriptor;
+    sharing.values_in = values.table;
+    command.tables.front().descriptor = sharing.Encode();
+    command.tables.push_back(std::move(values));
+  }
   for (const session::IndexSpec& index : indexes) {
     if (Status good = Check(index, descriptor.value_type); !good) return done(Refused(good.code()));
     command.tables.push_back(CommandFor(DescriptorOf(index, table)));

@@ -73,6 +73,12 @@ std::string ValueOf(crypto::SeededRandom& random, bool largest) {
       return Text(random, 60'000 + random.Below(10'000));
     case 2:
       return {};
+    case 3:
+    case 4:
+    case 5: {  // one of few, so that equal ones meet
+      crypto::SeededRandom same(random.Below(5));
+      return Text(same, 250 + same.Below(80'000));
+    }
     default:
       return Text(random, random.Below(260));
   }
@@ -86,6 +92,7 @@ Shape ShapeOf(crypto::SeededRandom& random) {
     d.inline_values = random.Below(3) != 0;
     d.leaf_rows_max = static_cast<uint16_t>(4 + random.Below(t == 0 ? 4 : 253));
     d.inner_children_max = static_cast<uint16_t>(4 + random.Below(t == 0 ? 4 : 253));
+    if (t == 1) d.values_in.emplace();
     if (t == kTables - 1) {
       d = {};
       d.name = "patricia";

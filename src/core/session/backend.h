@@ -193,6 +193,7 @@ class Backend {
     }
     return Code::kNoTable;
   }
+  // `values_in`: set, to any id, if the table is to share values (kCannotShare: not of its kind).
   virtual void CreateTable(const tree::Descriptor& descriptor,
                            WriteDone done) = 0;  // kTableExists, kTableName
   virtual void DropTable(std::string_view name, WriteDone done) = 0;

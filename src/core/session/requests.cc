@@ -187,6 +187,8 @@ Result<tree::Descriptor> DescriptorOf(const v1::CreateTableRequest& request) {
   HF_TRY(d.key_type, TypeOf(request.key_type()));
   HF_TRY(d.value_type, TypeOf(request.value_type()));
   d.transient = request.transient();
+  if (request.share_values() && !d.may_share()) return Code::kCannotShare;
+  if (request.share_values()) d.values_in.emplace();  // the engine draws which
   if (!tree::MayBeKey(d.key_type)) return Code::kInvalidArgument;
   if (d.transient && d.layout != tree::Layout::kBTree) return Code::kInvalidArgument;  // no root to prove
   return d;

@@ -75,7 +75,8 @@ void CheckScan(const v1::ScanRequest& request) {
 void CheckTable(const v1::CreateTableRequest& request) {
   Result<tree::Descriptor> d = DescriptorOf(request);
   if (!d) {
-    HF_CHECK(d.code() == Code::kInvalidArgument || d.code() == Code::kUnsupported);
+    HF_CHECK(d.code() == Code::kInvalidArgument || d.code() == Code::kUnsupported ||
+             d.code() == Code::kCannotShare);
     return;
   }
   // What the engine looks at before it encodes.

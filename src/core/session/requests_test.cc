@@ -113,6 +113,13 @@ TEST(Requests, ATransientTableHasNoRootToProve) {
   v1::CreateTableRequest create;
   create.set_transient(true);
   EXPECT_TRUE(DescriptorOf(create).value().transient);
+  create.set_share_values(true);
+  EXPECT_EQ(DescriptorOf(create).code(), Code::kCannotShare);
+  create.set_transient(false);
+  EXPECT_TRUE(DescriptorOf(create).value().values_in.has_value());
+  create.set_share_values(false);
+  EXPECT_FALSE(DescriptorOf(create).value().values_in.has_value());
+  create.set_transient(true);
   create.set_layout(v1::LAYOUT_PATRICIA);
   EXPECT_EQ(DescriptorOf(create).code(), Code::kInvalidArgument);
 }

@@ -52,6 +52,7 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kTransientMixed:
     case Code::kIndexRowSize:
     case Code::kIndexPointer:
+    case Code::kCannotShare:
     case Code::kBadUrl:
     case Code::kUsage:
     case Code::kBadConfig:

@@ -168,6 +168,7 @@ class KvService final : public RawKv {
     to->set_key_type(ToProto(d.key_type));
     to->set_value_type(ToProto(d.value_type));
     to->set_transient(d.transient);
+    to->set_share_values(d.values_in.has_value());
     for (const IndexSpec& index : from.indexes) {
       v1::Index* shown = to->add_indexes();
       shown->set_name(index.name);

@@ -469,6 +469,38 @@ TEST(SharedValues, RecountsAgreeWhateverTheBoundOfMemory) {
   }
 }
 
+TEST(SharedValues, IndexesReadThem) {
+  Rig rig;
+  ASSERT_TRUE(rig.Init());
+  ASSERT_TRUE(rig.Open());
+  tree::Descriptor json = Small();
+  json.value_type = tree::Type::kJson;
+  ASSERT_TRUE(rig.CreateSharing("t", json));
+  auto value = [](int n) {
+    return "{\"a\":" + std::to_string(n) + ",\"b\":\"" + std::string(500, 'b') + "\"}";
+  };
+  Rows rows;
+  for (int i = 0; i < 40; ++i) rows["k" + std::to_string(i)] = value(i % 5);
+  ASSERT_TRUE(rig.PutRows("t", rows));
+  ASSERT_TRUE(rig.Save());
+  tree::Descriptor index = Small();
+  index.name = "by a";
+  index.index = tree::IndexOf{rig.Table("t"), "/a", false};
+  kernel::CreateTable c{rig.random.NewId<TableId>(), Epoch(1), rig.random.NewKey(), index.Encode()};
+  ASSERT_TRUE(rig.Append({{journal::EntryKind::kCreateTable, Term(), kernel::Encode(c)}}));
+  ASSERT_TRUE(rig.outcomes.at(0).ok()) << "it is built from shared values";
+  // Each replaces a shared value, which the applier reads to find the index row that goes.
+  ASSERT_TRUE(rig.PutRows("t", {{"k1", value(7)}, {"k2", "{\"a\":8}"}, {"k3", value(3)}}));
+  kernel::Batch batch;
+  batch.operations.push_back(Rig::Del(rig.Table("t"), "k4"));
+  ASSERT_TRUE(rig.Apply(batch));
+  ASSERT_TRUE(rig.Save());
+  const View view = rig.s->state->CurrentView();
+  EXPECT_EQ(view.RootOf(c.table).rows, 39u);
+  ExpectCounts(rig, "t", "with an index");
+  rig.ExpectClean("with an index");
+}
+
 // What the folds of parts take of the changes, each between two bounds, is what one fold takes.
 TEST(SharedValues, ChangesOfValuesMayBeCutAnywhere) {
   crypto::SeededRandom data(4);
