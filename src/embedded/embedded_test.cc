@@ -385,15 +385,17 @@ TEST_F(Embedded, RuleH2ATransactionWithinAnothersBodyDoesNotWaitForItsTurn) {
 }
 
 TEST_F(Embedded, ATableMayStoreEqualValuesOnce) {
-  const std::string value(100'000, 'v');
+  const std::string value = "{\"n\":4,\"rest\":\"" + std::string(100'000, 'v') + "\"}";
   TableOptions sharing;
   sharing.share_values = true;
+  sharing.value_type = Type::kJson;
+  sharing.indexes = {{"by-n", "/n", false}};
   {
     Store store = Opened(Path("s"));
     auto t = store.create_table("files", sharing);
     ASSERT_TRUE(t) << t.status().message();
     for (int i = 0; i < 20; ++i) {
-      ASSERT_TRUE(t->put("k" + std::to_string(i), i % 2 == 0 ? value : "short"));
+      ASSERT_TRUE(t->put("k" + std::to_string(i), i % 2 == 0 ? value : "5"));
     }
     sharing.transient = true;
     EXPECT_EQ(store.create_table("other", sharing).code(), Code::kCannotShare);
@@ -408,6 +410,7 @@ TEST_F(Embedded, ATableMayStoreEqualValuesOnce) {
   ASSERT_TRUE(tables);
   ASSERT_EQ(tables->size(), 1U) << "the table of the values is not one for users";
   EXPECT_TRUE(tables->front().options.share_values);
+  EXPECT_EQ(tables->front().options.indexes.size(), 1U);
 }
 
 TEST_F(Embedded, ATransientTableIsEmptyAfterTheNextOpeningAndTransactionsWorkOnIt) {

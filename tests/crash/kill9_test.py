@@ -227,7 +227,8 @@ class Kill9(rig.TestCase):
         self.d.start()
         for table in TABLES:
             with open_channel(self.d) as channel:
-                kv_grpc.KvStub(channel).CreateTable(kv.CreateTableRequest(table=table, never_inline=table == "u"), timeout=20)
+                request = kv.CreateTableRequest(table=table, never_inline=table == "u", share_values=table == "u")
+                kv_grpc.KvStub(channel).CreateTable(request, timeout=20)
         self.d.kill()
         for number in range(ROUNDS):
             self.kill_while_it_starts()
