@@ -7,12 +7,13 @@
 
 namespace holdfast::runtime {
 
-// Reads through the readers' cache, and puts into it what the save makes: readers will ask for that next.
+// Reads through the readers' cache, and puts into it what the save makes: readers will ask for that next. Where
+// that would drive out others, a leaf gets in only by taking the place of one that it is made of, so what was
+// in memory stays there and what was not does not come in.
 class KeptNodes : public store::SaveNodes {
  public:
   explicit KeptNodes(SharedNodes& nodes) : nodes_(nodes) {}
   std::unique_ptr<store::NodeAccess> Of(seam::Storage& storage, const store::VersionPtr& version) override;
-  void Keep(const tree::Hint& hint, const tree::EncodedNode& node) override;
   void Forget() override { nodes_.Clear(); }
   bool WantsDead() const override { return true; }
   void Dead(std::vector<tree::Hint> hints) override { dead_.insert(dead_.end(), hints.begin(), hints.end()); }

@@ -73,12 +73,14 @@ void SharedNodes::Clear() {
   full_ = false;
 }
 
+void SharedNodes::Drop(const tree::Hint& hint) {
+  Shard& s = ShardOf(hint);
+  MutexLock lock(s.mutex);
+  s.cache.Drop(hint);
+}
+
 void SharedNodes::Drop(const std::vector<tree::Hint>& hints) {
-  for (const tree::Hint& hint : hints) {
-    Shard& s = ShardOf(hint);
-    MutexLock lock(s.mutex);
-    s.cache.Drop(hint);
-  }
+  for (const tree::Hint& hint : hints) Drop(hint);
   if (!hints.empty()) full_ = false;  // there is room again
 }
 

@@ -98,6 +98,9 @@ class NodeCache {
 class NodeAccess : public tree::NodeSource {
  public:
   virtual Status Fetch(const tree::NodeRef& ref) = 0;
+  // A node that a save made of what it read here; it will lie there if the save succeeds. After one that
+  // failed, the same place may get another.
+  virtual void Keep(const tree::Hint& hint, const tree::EncodedNode& node) { (void)hint, (void)node; }
 };
 
 // Over one version and a cache of its own or shared by the caller. Not thread-safe.

@@ -32,7 +32,7 @@ class TableFold {
     for (size_t w = 0; w < workers; ++w) {
       nodes_.push_back(input.nodes.Of(input.storage, input.point.base));
       sinks_.push_back(std::make_unique<SegmentSink>(
-          input, manifest.save, table, keys,
+          input, *nodes_.back(), manifest.save, table, keys,
           SegmentSink::Numbers{first + static_cast<uint32_t>(w), static_cast<uint32_t>(workers)}, many));
     }
   }
@@ -200,7 +200,7 @@ Status CleanTable(const SaveInput& input, Manifest& m, const TableId& id, const 
   auto roots = RootsOf(id, m.root);
   if (roots.empty()) return Ok();
   TagLine line = m.root.Line();
-  SegmentSink sink(input, m.save, *roots.front().second, now->keys.at(id), {m.next_segment, 1}, false);
+  SegmentSink sink(input, nodes, m.save, *roots.front().second, now->keys.at(id), {m.next_segment, 1}, false);
   Cleaner cleaner(
       nodes, m.segments, line, victims,
       [&](tree::EncodedNode node, LogIndex first, LogIndex last) { return sink.EmitFor(node, first, last); });

@@ -20,14 +20,12 @@
 
 namespace holdfast::store {
 
-// Where a save reads nodes, and who may want the ones that it makes. Thread-safe.
+// Where a save reads nodes. Thread-safe.
 class SaveNodes {
  public:
   virtual ~SaveNodes() = default;
-  // For one thread. The storage outlives it.
+  // For one thread, and to be told of what it makes. The storage outlives it.
   virtual std::unique_ptr<NodeAccess> Of(seam::Storage& storage, const VersionPtr& version) = 0;
-  // A node that will lie there if the save succeeds. After one that failed, the same place may get another.
-  virtual void Keep(const tree::Hint& hint, const tree::EncodedNode& node) { (void)hint, (void)node; }
   virtual void Forget() = 0;  // what it keeps of nodes: the save failed
   // Where nodes lay that the new version does not need, if anybody wants to know: told once, before the save
   // is durable, with no blobs among them.

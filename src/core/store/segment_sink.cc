@@ -12,9 +12,10 @@ bool HoldsBlob(const tree::EncodedNode& node) {
 
 }  // namespace
 
-SegmentSink::SegmentSink(const SaveInput& input, SaveNumber save, const Table& table,
+SegmentSink::SegmentSink(const SaveInput& input, NodeAccess& nodes, SaveNumber save, const Table& table,
                          const seal::DomainKeys& keys, Numbers numbers, bool large)
     : input_(input),
+      nodes_(nodes),
       save_(save),
       table_(table),
       keys_(keys),
@@ -41,7 +42,7 @@ tree::NodeRef SegmentSink::EmitFor(const tree::EncodedNode& node, LogIndex first
   ref.hint = {number_, at.offset, at.length};
   spans_.Add(first, last, at.length);
   blobs_ = blobs_ || HoldsBlob(node);
-  input_.nodes.Keep(ref.hint, node);
+  nodes_.Keep(ref.hint, node);
   if (builder_.size_bytes() < input_.placement.segment_bytes) return ref;
   if (status_) {
     status_ = Flush();

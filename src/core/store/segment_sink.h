@@ -14,9 +14,10 @@ class SegmentSink : public tree::NodeSink {
   struct Numbers {
     uint32_t first, step;
   };
-  // All references outlive it. `save`: the one under way. `large`: it will probably fill segments.
-  SegmentSink(const SaveInput& input, SaveNumber save, const Table& table, const seal::DomainKeys& keys,
-              Numbers numbers, bool large);
+  // All references outlive it. `save`: the one under way. `nodes`: of the same thread. `large`: it will probably
+  // fill segments.
+  SegmentSink(const SaveInput& input, NodeAccess& nodes, SaveNumber save, const Table& table,
+              const seal::DomainKeys& keys, Numbers numbers, bool large);
 
   tree::NodeRef Emit(tree::EncodedNode&& node) override { return EmitFor(node, kNow, kNow); }
   // An old node in a new place: those who see it, see it there.
@@ -40,6 +41,7 @@ class SegmentSink : public tree::NodeSink {
   Status Flush();
 
   const SaveInput& input_;
+  NodeAccess& nodes_;
   const SaveNumber save_;
   const Table& table_;
   const seal::DomainKeys& keys_;
