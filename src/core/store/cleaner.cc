@@ -69,6 +69,29 @@ CleaningPlan PlanCleaning(const Manifest& manifest, const Placement& placement, 
   return plan;
 }
 
+std::set<uint32_t> PlanLeaving(const Manifest& manifest, const Placement& placement) {
+  uint64_t needed = 0, garbage = 0, moved = 0;
+  std::vector<Candidate> candidates;
+  for (const auto& [number, s] : manifest.segments) {
+    Candidate c{&s, s.live_bytes()};
+    if (s.condemned != SaveNumber() || c.needed == 0) continue;
+    needed += c.needed;
+    garbage += c.garbage();
+    if (c.needed <= s.size / 2) candidates.push_back(c);
+  }
+  std::set<uint32_t> leaving;
+  if (garbage <= needed / 2 + placement.garbage_slack_bytes / 2) return leaving;
+  std::sort(candidates.begin(), candidates.end(), EmptiestFirst);
+  const uint64_t goal = needed / 4;
+  for (const Candidate& c : candidates) {
+    if (garbage <= goal || moved + c.needed > placement.cleaned_bytes_max) break;
+    leaving.insert(c.segment->number);
+    moved += c.needed;
+    garbage -= c.garbage();
+  }
+  return leaving;
+}
+
 Cleaner::Cleaner(NodeAccess& nodes, Segments& segments, const TagLine& line,
                  const std::set<uint32_t>& victims, Emit emit)
     : nodes_(nodes), segments_(segments), line_(line), victims_(victims), emit_(std::move(emit)) {

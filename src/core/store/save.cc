@@ -23,7 +23,7 @@ struct TableChanges {
 class TableFold {
  public:
   TableFold(const SaveInput& input, Manifest& manifest, Table& table, const seal::DomainKeys& keys,
-            Deaths& deaths, const TableChanges& changes)
+            const SegmentSink::Leaving& leaving, Deaths& deaths, const TableChanges& changes)
       : input_(input), manifest_(manifest), table_(table), keys_(keys), deaths_(deaths), changes_(changes) {
     bool many = changes.rows >= input.placement.rows_for_workers && !table.root.empty &&
                 table.descriptor.layout == tree::Layout::kBTree;
@@ -34,6 +34,7 @@ class TableFold {
       sinks_.push_back(std::make_unique<SegmentSink>(
           input, *nodes_.back(), manifest.save, table, keys,
           SegmentSink::Numbers{first + static_cast<uint32_t>(w), static_cast<uint32_t>(workers)}, many));
+      sinks_.back()->set_leaving(leaving);
     }
   }
   Status Run() {
@@ -119,14 +120,14 @@ class TableFold {
 // A table and, if it shares values, the table of those: which follows from the first, since nothing else is
 // written there.
 Status FoldTable(const SaveInput& input, Manifest& m, Table& table, const seal::Keyring& keyring,
-                 Deaths& deaths) {
+                 const SegmentSink::Leaving& leaving, Deaths& deaths) {
   auto keys_of = [&](const Table& t) { return keyring.TableKeys(t.id, t.epoch, t.descriptor.Encode()); };
   const tree::Overlay& overlay = *input.point.changes;
   TableChanges changes{overlay.rows(table.id), [&](ByteView from, std::optional<ByteView> until) {
                          return overlay.Changes(table.id, from, until);
                        }};
   HF_TRY(seal::DomainKeys keys, keys_of(table));
-  TableFold fold(input, m, table, keys, deaths, changes);
+  TableFold fold(input, m, table, keys, leaving, deaths, changes);
   HF_TRY_VOID(fold.Run());
   if (!table.descriptor.values_in) return Ok();
   auto found = m.root.tables.find(*table.descriptor.values_in);
@@ -137,7 +138,7 @@ Status FoldTable(const SaveInput& input, Manifest& m, Table& table, const seal::
                            return ChangesOfValues(counts, from, until);
                          }};
   HF_TRY(seal::DomainKeys values_keys, keys_of(values));
-  return TableFold(input, m, values, values_keys, deaths, of_values).Run();
+  return TableFold(input, m, values, values_keys, leaving, deaths, of_values).Run();
 }
 
 void OweCleaning(Manifest& m) {
@@ -300,13 +301,14 @@ Result<VersionPtr> TrySave(const SaveInput& input) {
   KeepTags(input, m);
   TagLine line = m.root.Line();
   Deaths deaths;
+  const SegmentSink::Leaving leaving{PlanLeaving(m, input.placement), line};
 
   for (auto& [id, table] : m.root.tables) {
     auto base = before.root.tables.find(id);
     table.root = base == before.root.tables.end() ? tree::Root{} : base->second.root;
   }
   for (auto& [id, table] : m.root.tables) {
-    if (!table.descriptor.values_of) HF_TRY_VOID(FoldTable(input, m, table, keyring, deaths));
+    if (!table.descriptor.values_of) HF_TRY_VOID(FoldTable(input, m, table, keyring, leaving, deaths));
   }
   deaths.TakeFrom(m.segments, line);
   DropTables(m, line);

@@ -14,6 +14,12 @@ class SegmentSink : public tree::NodeSink {
   struct Numbers {
     uint32_t first, step;
   };
+  // What a fold is to move on its way: whatever nobody but the table sees of these segments.
+  struct Leaving {
+    std::set<uint32_t> segments;
+    TagLine line;
+  };
+  void set_leaving(const Leaving& leaving) { leaving_ = &leaving; }  // outlives it
   // All references outlive it. `save`: the one under way. `nodes`: of the same thread. `large`: it will probably
   // fill segments.
   SegmentSink(const SaveInput& input, NodeAccess& nodes, SaveNumber save, const Table& table,
@@ -28,6 +34,10 @@ class SegmentSink : public tree::NodeSink {
     deltas_.push_back({address, 1, value});
   }
   void Unshare(const tree::Address& address) override { deltas_.push_back({address, -1, {}}); }
+  bool ShouldMove(const tree::NodeRef& ref) override {
+    return leaving_ != nullptr && leaving_->segments.contains(ref.hint.segment) &&
+           leaving_->line.FirstSeeing(ref.birth) == kNow;
+  }
   // Puts what is left. Whatever failed since the beginning.
   Status Finish();
 
@@ -57,6 +67,7 @@ class SegmentSink : public tree::NodeSink {
   std::vector<tree::Hint> dead_places_;
   std::optional<tree::SharedAddresses> shared_;  // of a table that shares values
   std::vector<SharedDelta> deltas_;
+  const Leaving* leaving_ = nullptr;
   Status status_;
 };
 

@@ -151,7 +151,7 @@ void FoldState::PushUp(size_t level, Entry e) {
 // The entry of a node of `level` becomes final: an old child leaves its place if that is to be emptied, and
 // inner nodes with one child are made.
 Going FoldState::Settle(Entry& e, size_t level) {
-  if (e.untouched && sink.ShouldMove(e.ref.hint)) {
+  if (e.untouched && sink.ShouldMove(e.ref)) {
     Going g = Move(e);
     if (!g.done()) return g;
   }

@@ -76,7 +76,7 @@ class MemoryNodes : public NodeSource, public NodeSink {
     shared[address].value = ToText(value);
   }
   void Unshare(const Address& address) override { --shared[address].rows; }
-  bool ShouldMove(const Hint& hint) override { return should_move && should_move(hint); }
+  bool ShouldMove(const NodeRef& ref) override { return should_move && should_move(ref.hint); }
   Hint Forward(const Hint& hint) override {
     Hint h = hint;
     for (auto it = forward.find(h.segment); it != forward.end(); it = forward.find(h.segment)) h = it->second;

@@ -41,8 +41,8 @@ class NodeSink {
   virtual void Share(const Address& address, ByteView value) { (void)address, (void)value; }
   virtual void Unshare(const Address& address) { (void)address; }
   // An untouched child whose place should be left (cleaning): true = the fold shall write it again elsewhere.
-  virtual bool ShouldMove(const Hint& hint) {
-    (void)hint;
+  virtual bool ShouldMove(const NodeRef& ref) {
+    (void)ref;
     return false;
   }
   // A better place known for a reference whose parent is being rewritten anyway (forwarding); hint unchanged
