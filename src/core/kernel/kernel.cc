@@ -44,7 +44,7 @@ struct Kernel::State {
 
   FrameNumber next_frame;
   LogIndex stable, handed, applied;
-  uint64_t last_cut_us = 0, last_commit_us = 0;
+  uint64_t last_cut_us = 0, last_cut_bytes = 0, last_commit_us = 0;
   bool measured = false;
 
   bool full = false;
@@ -112,6 +112,8 @@ struct Kernel::State {
     return std::min({options.dirty_bytes_save, options.dirty_bytes_max, save_at});
   }
   uint64_t WaveDueUs() const;
+  uint64_t WaveWantedUs() const;
+  uint64_t PacedUntilUs() const;
   uint64_t SaveDueUs() const;
   uint64_t ReserveDueUs() const;
 };
@@ -388,6 +390,20 @@ void Kernel::State::RefuseWhatTakesSpace() {
 
 uint64_t Kernel::State::WaveDueUs() const {
   if (pending.empty() || !can_write() || held()) return kNever;
+  return std::max(WaveWantedUs(), PacedUntilUs());
+}
+
+// The last wave's bytes, paid for with time.
+uint64_t Kernel::State::PacedUntilUs() const {
+  constexpr uint64_t kSteps = 256;  // of the way
+  const uint64_t max = options.dirty_bytes_max, from = max - max / 4;
+  if (stopping || !save_running() || dirty_bytes <= from || max < kSteps) return 0;
+  const uint64_t way = (std::min(dirty_bytes, max) - from) * kSteps / (max - from);
+  const uint64_t full_us = std::min<uint64_t>(last_cut_bytes, limits::kFrameBytesMax) * kPaceUsPerKiB / 1024;
+  return Plus(last_cut_us, full_us * way * way / (kSteps * kSteps));
+}
+
+uint64_t Kernel::State::WaveWantedUs() const {
   if (stopping || pending_bytes >= options.wave_bytes_cap || pending_entries >= limits::kFrameEntriesMax)
     return 0;
   const uint64_t commit_us = metrics.commit_us_ewma;
@@ -516,7 +532,7 @@ void Kernel::State::Cut(FrameKind kind, std::vector<Pending> items, size_t count
   flight.write = WriteFrame{kind, next_frame, term, stable, first, std::move(entries)};
   next_frame = next_frame.next();
   flight.last = index;
-  flight.bytes = bytes;
+  flight.bytes = last_cut_bytes = bytes;
   flight.cut_us = last_cut_us = now_us;
   ++metrics.waves;
   metrics.entries += count;

@@ -277,6 +277,40 @@ TEST(BackPressure, WhileDirtyBytesAreOverTheirLimitAndASaveRunsNoWaveIsCut) {
   EXPECT_TRUE(rig.Succeeded(3));
 }
 
+// A wave of 100 KiB waits for what the one before it costs: nothing up to three quarters of the limit, then by
+// the square of the way there.
+TEST(BackPressure, NearTheirLimitDirtyBytesCostTimeWhileASaveRuns) {
+  Options options;
+  options.dirty_bytes_save = 1000;
+  options.dirty_bytes_max = 4000;
+  Rig rig(options);
+  constexpr size_t kBytes = 100 << 10;
+  Ticket ticket = 1;
+  uint64_t last_cut_us = 0;
+  auto wave = [&](uint64_t dirty) {  // how long after the last wave's cut it is cut
+    rig.Put(ticket++, Wait::kDurable, kBytes);
+    if (rig.writes.empty()) rig.At(rig.kernel.NextDeadlineUs());
+    uint64_t cut_us = rig.now_us;
+    EXPECT_EQ(rig.writes.size(), 1u);
+    rig.Stable();
+    rig.ApplyAll(dirty);
+    return cut_us - std::exchange(last_cut_us, cut_us);
+  };
+  wave(1500);
+  ASSERT_EQ(rig.writes.size(), 1u);
+  const LogIndex save = rig.writes[0].first_index;
+  rig.Stable();
+  rig.ApplyAll(1500);
+  wave(3000);
+  EXPECT_EQ(wave(3500), 0u);  // at once: three quarters are free
+  EXPECT_EQ(wave(3999), 100 * kPaceUsPerKiB / 4);  // half of the way
+  uint64_t nearly = wave(3999);
+  EXPECT_GT(nearly, 100 * kPaceUsPerKiB * 9 / 10);
+  EXPECT_LE(nearly, 100 * kPaceUsPerKiB);
+  rig.Do(SaveFinished{save, Ok()});
+  EXPECT_EQ(wave(100), 0u);
+}
+
 TEST(BackPressure, AFailedSaveUnderPressureIsTriedAgain) {
   Options options;
   options.dirty_bytes_save = 1000;

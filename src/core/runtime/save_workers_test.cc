@@ -9,8 +9,8 @@ namespace {
 
 tree::EncodedNode Leaf(const std::string& key) {
   tree::StoredValue v;
-  v.length = 500;
-  std::string value(500, 'v');
+  v.length = 100;
+  std::string value(100, 'v');
   v.inline_bytes = AsBytes(value);
   return tree::EncodeLeaf({{AsBytes(key), v}});
 }
@@ -61,6 +61,7 @@ TEST_F(KeptNodesTest, OneThatIsMadeOfALeafInMemoryTakesItsPlace) {
 TEST_F(KeptNodesTest, WithRoomAllComeInAndInnerNodesAlways) {
   tree::NodeRef child;
   child.hint = Place(1);
+  child.address[0] = 1;
   fold->Keep(made, tree::EncodeInner(1, {{{}, child, 1}}));
   EXPECT_TRUE(Has(made));
   nodes.Drop(std::vector<tree::Hint>{last});
