@@ -79,7 +79,7 @@ inline constexpr size_t kOverlayBytesFoldMin = 32u << 20;
 inline constexpr size_t kOverlayBytesFold = 128u << 20;
 inline constexpr size_t kOverlayBytesMax = 2 * kOverlayBytesFold;  // both overlays; then back-pressure
 inline constexpr size_t kFoldWorkersMax = 4;           // threads of one fold; a commit needs a core as well
-inline constexpr size_t kMemoryBytesMin = 128u << 20;  // of overlays and cache together; less is refused
+inline constexpr size_t kMemoryBytesMin = 160u << 20;  // of all that the core takes; less is refused
 inline constexpr size_t kNodeCacheBytesDefault = 512u << 20;
 inline constexpr size_t kPinsMax = 256;  // open snapshots
 inline constexpr size_t kPinnedOverlayBytesMax =
@@ -100,6 +100,7 @@ inline constexpr size_t kConnectionsMax = 1024;
 inline constexpr size_t kConnectionBytesMax = 4u << 20;  // queued towards one peer; then it is not read from
 inline constexpr size_t kStreamOpsOutstandingMax = 256;  // per Session stream
 inline constexpr size_t kWatchQueueMax = 4096;           // changes queued to one watcher; then it is ended
+inline constexpr size_t kWatchHistoryBytesMin = 8u << 20, kWatchHistoryBytesMax = 64u << 20;
 inline constexpr uint64_t kWatchHistoryEntries =
     65'536;  // kept in memory for watchers that start in the past
 inline constexpr size_t kSessionsMax = 10'000;

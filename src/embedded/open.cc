@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/memory_plan.h"
 #include "core/store/offline.h"
 #include "core/store/opener.h"
 #include "embedded/state_internal.h"
@@ -19,12 +20,6 @@ std::string UrlOf(std::string_view text) {
   size_t colon = text.find(':'), slash = text.find('/');
   bool scheme = colon != std::string_view::npos && colon < slash && !text.starts_with('.');
   return (scheme ? "" : "sqlite:") + std::string(text);
-}
-
-// As the server divides Service.MemoryBytes: changes that are not folded take what the cache does not.
-size_t CacheOf(uint64_t memory_bytes) {
-  return std::max(memory_bytes / 3 * 2,
-                  memory_bytes - std::min<uint64_t>(memory_bytes, limits::kOverlayBytesMax));
 }
 
 Status Check(std::string_view passphrase, const Options& options) {
@@ -66,7 +61,7 @@ Status OpenPlace(State& s, const std::string& url, std::string_view passphrase, 
 
 runtime::EngineOptions EngineOptionsOf(const Options& options) {
   runtime::EngineOptions engine;
-  engine.cache_bytes = CacheOf(options.memory_bytes);
+  engine.cache_bytes = memory_plan::CacheBytes(options.memory_bytes);
   engine.fold_workers = options.fold_workers;
   engine.kernel.save_period_ms = options.save_period_ms;
   return engine;

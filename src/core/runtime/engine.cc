@@ -5,6 +5,8 @@
 #include <chrono>
 #include <utility>
 
+#include "base/memory_plan.h"
+#include "core/runtime/mapped_blocks.h"
 #include "seam/metrics.h"
 
 namespace holdfast::runtime {
@@ -20,12 +22,10 @@ constexpr auto kSaveRetry = std::chrono::seconds(1);  // rule I1: a full provide
 
 session::WriteReply Refused(Code code) { return {code, {}, {}, kernel::Wait::kNone, 0}; }
 
-// Changes that are not folded yet may take half of what nodes may, so that one setting bounds both.
 kernel::Options Bounded(const EngineOptions& options, bool several_providers) {
   kernel::Options kernel = options.kernel;
   if (several_providers) kernel.waves_in_flight_max = limits::kWavesInFlightSeveral;
-  uint64_t most = std::max<uint64_t>(2 * limits::kOverlayBytesFoldMin, options.cache_bytes / 2);
-  kernel.dirty_bytes_max = std::min(kernel.dirty_bytes_max, most);
+  kernel.dirty_bytes_max = std::min(kernel.dirty_bytes_max, memory_plan::ChangesBytes(options.cache_bytes));
   kernel.dirty_bytes_save = std::min(kernel.dirty_bytes_save, kernel.dirty_bytes_max / 2);
   return kernel;
 }
@@ -40,8 +40,8 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
       log_(std::move(log)),
       nodes_(options.cache_bytes),
       watches_(opened->state->position().index,
-               std::clamp(options.cache_bytes / 8, kWatchHistoryBytesMin, kWatchHistoryBytesMax)),
-      transient_watches_(LogIndex(), kWatchHistoryBytesMin),
+               memory_plan::WatchHistoryBytes(options.cache_bytes)),
+      transient_watches_(LogIndex(), limits::kWatchHistoryBytesMin),
       store_(opened->secrets.store),
       member_(opened->member),
       term_(opened->term),
@@ -61,7 +61,7 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
       deleted_(std::move(opened->deleted)),
       leftovers_(std::move(opened->leftovers)),
       placement_(opened->placement),
-      save_workers_(options.fold_workers) {
+      save_workers_(options.fold_workers, memory_plan::FoldWorkersMax(options.cache_bytes)) {
   LogIndex index = chained_.index;
   kernel_ = std::make_unique<kernel::Kernel>(Bounded(options, storage.copies() != nullptr),
                                              std::make_unique<consensus::SingleMember>(term_, index), index,
@@ -75,9 +75,13 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
     transient_tables_ = true;
   }
   versions_.push_back(state_->CurrentView().base);
+  MappedBlocks::Install().Enter();
 }
 
-Engine::~Engine() { HF_CHECK(threads_.empty()); }
+Engine::~Engine() {
+  HF_CHECK(threads_.empty());
+  MappedBlocks::Install().Leave();
+}
 
 // A fold takes and gives back hundreds of megabytes. A page that is touched for the first time costs more
 // than what is done with it, so the heap keeps what it has, until GiveBackHeap.

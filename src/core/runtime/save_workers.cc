@@ -78,9 +78,9 @@ std::unique_ptr<store::NodeAccess> KeptNodes::Of(seam::Storage& storage, const s
   return std::make_unique<FoldNodes>(storage, version, nodes_);
 }
 
-SaveWorkers::SaveWorkers(size_t count) : count_(count) {
+SaveWorkers::SaveWorkers(size_t count, size_t count_max) : count_(count) {
   if (count_ == 0) count_ = std::thread::hardware_concurrency();
-  count_ = std::clamp<size_t>(count_, 1, limits::kFoldWorkersMax);
+  count_ = std::clamp<size_t>(count_, 1, count_max);
 }
 
 void SaveWorkers::Run(size_t n, const Job& job) {

@@ -28,8 +28,8 @@ class KeptNodes : public store::SaveNodes {
 // Threads that live as long as one Run.
 class SaveWorkers : public store::Workers {
  public:
-  // 0: one for each processor, up to limits::kFoldWorkersMax.
-  explicit SaveWorkers(size_t count);
+  // 0: one for each processor; at most `count_max`.
+  explicit SaveWorkers(size_t count, size_t count_max = limits::kFoldWorkersMax);
   size_t count() const override { return count_; }
   void Run(size_t n, const Job& job) override;
 

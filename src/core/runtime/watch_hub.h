@@ -13,7 +13,6 @@
 
 namespace holdfast::runtime {
 
-inline constexpr size_t kWatchHistoryBytesMin = 8u << 20, kWatchHistoryBytesMax = 64u << 20;
 
 class WatchHub {
  public:

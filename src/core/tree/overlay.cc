@@ -8,19 +8,23 @@
 namespace holdfast::tree {
 namespace {
 
-constexpr size_t kBlockBytesMax = 1u << 20;
+constexpr size_t kBlockBytesMax = 2u << 20;
 constexpr size_t kRowsAhead = 4;     // fetched into the processor's cache while a fold is busy with this one
 constexpr unsigned kLevelsMax = 16;  // of inner nodes: 16^16 rows
 
 }  // namespace
+
+Overlay::Arena::~Arena() {
+  for (const Block& b : blocks_) memory_->deallocate(b.at, b.bytes, alignof(uint64_t));
+}
 
 void* Overlay::Arena::Take(size_t bytes) {
   bytes = (bytes + 7) & ~size_t{7};
   if (bytes > left_) {
     size_t block = std::max(bytes, next_block_);
     next_block_ = std::min(kBlockBytesMax, 2 * next_block_);
-    blocks_.push_back(std::make_unique_for_overwrite<uint64_t[]>(block / 8 + 1));
-    uint8_t* begin = reinterpret_cast<uint8_t*>(blocks_.back().get());
+    blocks_.push_back({memory_->allocate(block, alignof(uint64_t)), block});
+    uint8_t* begin = static_cast<uint8_t*>(blocks_.back().at);
     if (block - bytes <= left_) return begin;  // a large one for itself: what is left serves on
     at_ = begin;
     left_ = block;

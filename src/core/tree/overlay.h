@@ -16,6 +16,7 @@
 
 #include <map>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <vector>
 
@@ -101,13 +102,22 @@ class Overlay {
     size_t at = 0;
   };
 
-  // Blocks of growing size; what they hold needs no destructor.
+  // Blocks of growing size from the default memory resource; what they hold needs no destructor.
   class Arena {
    public:
+    Arena() = default;
+    Arena(const Arena&) = delete;
+    Arena& operator=(const Arena&) = delete;
+    ~Arena();
     void* Take(size_t bytes);  // aligned for pointers
 
    private:
-    std::vector<std::unique_ptr<uint64_t[]>> blocks_;
+    struct Block {
+      void* at;
+      size_t bytes;
+    };
+    std::pmr::memory_resource* const memory_ = std::pmr::get_default_resource();
+    std::vector<Block> blocks_;
     uint8_t* at_ = nullptr;
     size_t left_ = 0, next_block_ = 4096;
   };

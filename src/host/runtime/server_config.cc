@@ -10,6 +10,8 @@
 #include <set>
 #include <sstream>
 
+#include "base/memory_plan.h"
+
 namespace holdfast::host {
 namespace {
 
@@ -70,10 +72,7 @@ class ConfigReader {
     if (config_.temporary_path.empty()) return Bad("'Service.TemporaryPath' is missing");
     if (memory_bytes_ != 0) {
       if (cache_given_) return Bad("'Service.CacheBytes' and 'Service.MemoryBytes' are both given");
-      // What the core takes for changes beside so much for nodes: half of it, within these bounds.
-      uint64_t changes =
-          std::clamp<uint64_t>(memory_bytes_ / 3, 2 * limits::kOverlayBytesFoldMin, limits::kOverlayBytesMax);
-      config_.cache_bytes = memory_bytes_ - changes;
+      config_.cache_bytes = memory_plan::CacheBytes(memory_bytes_);
     }
     return std::move(config_);
   }
@@ -112,7 +111,7 @@ class ConfigReader {
     }
     if (key == "Service.MemoryBytes") {
       HF_TRY_VOID(TakeNumber(key, value, UINT64_MAX, &memory_bytes_));
-      if (memory_bytes_ < limits::kMemoryBytesMin) return Bad("'" + key + "' is below 134217728");
+      if (memory_bytes_ < limits::kMemoryBytesMin) return Bad("'" + key + "' is below 167772160");
       return Ok();
     }
     static const std::set<std::string> kLevels = {"trace", "debug", "info", "warn", "error", "off"};

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/memory_plan.h"
+
 #include <algorithm>
 #include <fstream>
 
@@ -55,23 +57,20 @@ TEST(ServerConfig, SeveralProvidersAreAList) {
   }
 }
 
-TEST(ServerConfig, OneMemorySettingIsNodesAndChangesTogether) {
+TEST(ServerConfig, OneMemorySettingIsForAllOfTheCore) {
   auto parse = [](const std::string& service) {
     std::string why;
     return ParseServerConfig("Service: {DataStore: 'dir:s', TemporaryPath: t, " + service + "}", "/srv/d",
                              &why);
   };
-  for (uint64_t mib : {128u, 150u, 192u, 256u, 600u, 1024u, 65'536u}) {
+  for (uint64_t mib : {160u, 192u, 256u, 600u, 1024u, 65'536u}) {
     uint64_t memory = mib << 20;
     Result<ServerConfig> c = parse("MemoryBytes: " + std::to_string(memory));
     ASSERT_TRUE(c.has_value()) << mib;
-    // As core/runtime/engine.h says.
-    uint64_t changes =
-        std::max<uint64_t>(64u << 20, std::min<uint64_t>(c->cache_bytes / 2, limits::kOverlayBytesMax));
-    EXPECT_LE(c->cache_bytes + changes, memory) << mib;
-    EXPECT_GE(c->cache_bytes + changes, memory / 10 * 9) << mib;
+    EXPECT_LE(memory_plan::CoreBytes(c->cache_bytes), memory) << mib;
+    EXPECT_GE(memory_plan::CoreBytes(c->cache_bytes), memory / 10 * 8) << mib;
   }
-  EXPECT_EQ(parse("MemoryBytes: 134217727").code(), Code::kBadConfig);
+  EXPECT_EQ(parse("MemoryBytes: 167772159").code(), Code::kBadConfig);
   EXPECT_EQ(parse("MemoryBytes: 268435456, CacheBytes: 1").code(), Code::kBadConfig);
 }
 
