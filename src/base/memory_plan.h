@@ -1,7 +1,9 @@
 // What the core takes for what, by the size of its cache of nodes; and how large that may be, so that all of it
 // stays within a memory setting. Bytes.
 //
-//   memory setting  >=  nodes + changes + watch history + segments being built + the program, the heap's holes
+//   memory setting  >=  nodes + watch history + segments being built, a quarter more for the heap's holes
+//                       + changes, a quarter more and two blocks for what is filled badly
+//                       + the program
 #ifndef HOLDFAST_BASE_MEMORY_PLAN_H_
 #define HOLDFAST_BASE_MEMORY_PLAN_H_
 
@@ -30,19 +32,20 @@ constexpr uint64_t FoldWorkersMax(uint64_t cache) {
   return std::clamp<uint64_t>(cache / (32 * kMiB), 1, limits::kFoldWorkersMax);
 }
 
+// The quarters are what was seen while a server was loaded (tests/e2e/memory_test.py).
 constexpr uint64_t CoreBytes(uint64_t cache) {
-  return cache + ChangesBytes(cache) + WatchHistoryBytes(cache) + FoldWorkersMax(cache) * kSegmentBuilderBytes +
-         kProgramBytes;
+  const uint64_t heap = cache + WatchHistoryBytes(cache) + FoldWorkersMax(cache) * kSegmentBuilderBytes;
+  const uint64_t changes = ChangesBytes(cache);
+  return heap + heap / 4 + changes + changes / 4 + 8 * kMiB + kProgramBytes;
 }
 
-// The largest cache with which the core takes at most `memory`, a sixteenth of it left for the heap's holes.
+// The largest cache with which the core takes at most `memory`.
 // REQUIRES: memory >= limits::kMemoryBytesMin.
 constexpr uint64_t CacheBytes(uint64_t memory) {
-  const uint64_t budget = memory - memory / 16;
-  uint64_t low = kMiB, high = budget;  // CoreBytes never falls
+  uint64_t low = kMiB, high = memory;  // CoreBytes never falls
   while (low + kMiB <= high) {
     uint64_t middle = low + (high - low) / 2;
-    (CoreBytes(middle) <= budget ? low : high) = middle;
+    (CoreBytes(middle) <= memory ? low : high) = middle;
   }
   return low;
 }

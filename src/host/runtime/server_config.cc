@@ -111,7 +111,7 @@ class ConfigReader {
     }
     if (key == "Service.MemoryBytes") {
       HF_TRY_VOID(TakeNumber(key, value, UINT64_MAX, &memory_bytes_));
-      if (memory_bytes_ < limits::kMemoryBytesMin) return Bad("'" + key + "' is below 167772160");
+      if (memory_bytes_ < limits::kMemoryBytesMin) return Bad("'" + key + "' is below 201326592");
       return Ok();
     }
     static const std::set<std::string> kLevels = {"trace", "debug", "info", "warn", "error", "off"};

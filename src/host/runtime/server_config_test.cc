@@ -63,14 +63,14 @@ TEST(ServerConfig, OneMemorySettingIsForAllOfTheCore) {
     return ParseServerConfig("Service: {DataStore: 'dir:s', TemporaryPath: t, " + service + "}", "/srv/d",
                              &why);
   };
-  for (uint64_t mib : {160u, 192u, 256u, 600u, 1024u, 65'536u}) {
+  for (uint64_t mib : {192u, 200u, 256u, 600u, 1024u, 65'536u}) {
     uint64_t memory = mib << 20;
     Result<ServerConfig> c = parse("MemoryBytes: " + std::to_string(memory));
     ASSERT_TRUE(c.has_value()) << mib;
     EXPECT_LE(memory_plan::CoreBytes(c->cache_bytes), memory) << mib;
-    EXPECT_GE(memory_plan::CoreBytes(c->cache_bytes), memory / 10 * 8) << mib;
+    EXPECT_GE(memory_plan::CoreBytes(c->cache_bytes), memory / 10 * 9) << mib;
   }
-  EXPECT_EQ(parse("MemoryBytes: 167772159").code(), Code::kBadConfig);
+  EXPECT_EQ(parse("MemoryBytes: 201326591").code(), Code::kBadConfig);
   EXPECT_EQ(parse("MemoryBytes: 268435456, CacheBytes: 1").code(), Code::kBadConfig);
 }
 
