@@ -35,7 +35,7 @@ class Embedded : public ::testing::Test {
   static Options Creating() {
     Options options;
     options.create = true;
-    options.memory_bytes = uint64_t{128} << 20;
+    options.memory_bytes = uint64_t{192} << 20;
     options.kdf_memory_kib = 64;
     return options;
   }
@@ -123,7 +123,7 @@ TEST_F(Embedded, WhatCannotBeOpenedIsRefusedWithItsCodeAndLeftAsItWas) {
   EXPECT_EQ(Store::open("postgres:x", kPassphrase, Creating()).code(), Code::kBadUrl);
   EXPECT_EQ(Store::open("nothing:x", kPassphrase, Creating()).code(), Code::kBadUrl);
   Options little = Creating();
-  little.memory_bytes = (uint64_t{128} << 20) - 1;
+  little.memory_bytes = (uint64_t{192} << 20) - 1;
   EXPECT_EQ(Store::open(Path("none"), kPassphrase, little).code(), Code::kInvalidArgument);
 
   std::ofstream(Path("letter")) << "no store, but somebody's";

@@ -47,7 +47,7 @@ Store Open(const char* url, const char* passphrase) {
   Options options;
   options.create = true;
   options.kdf_memory_kib = 64;
-  options.memory_bytes = 128u << 20;
+  options.memory_bytes = 192u << 20;
   options.save_period_ms = 50;  // saves in the middle of everything
   return Take(Store::open(url, passphrase, options));
 }
