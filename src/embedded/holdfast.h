@@ -186,7 +186,7 @@ struct Options {
   // Makes the store where there is none; otherwise kNoStore. Never touches a place that holds anything else:
   // kNotEmpty, or kMalformed for a file that is no database.
   bool create = false;
-  // Nodes in memory and changes that are not saved yet, together. At least 128 MiB: kInvalidArgument.
+  // Nodes in memory, changes that are not saved yet and what saves need. At least 192 MiB: kInvalidArgument.
   uint64_t memory_bytes = uint64_t{256} << 20;
   // Threads that fold a save; 0: by the number of processors, at most 4.
   uint32_t fold_workers = 0;
