@@ -42,6 +42,9 @@ std::optional<PartOf> ParsePartName(std::string_view row) {
 
 bool IsPart(std::string_view name) { return name.starts_with(kPrefix); }
 
+// No two writers use such a name, and none uses it twice (docs/format.md 1).
+bool NeverRewritten(std::string_view name) { return name.starts_with("segments/"); }
+
 }  // namespace
 
 Bytes EncodePartIndex(const PartIndex& index) {
@@ -99,7 +102,7 @@ Status PartsStorage::CheckWrite(std::string_view name, uint64_t bytes) const {
 }
 
 void PartsStorage::Remember(std::string_view name, Layout layout) {
-  if (!options_.locked) return;
+  if (!options_.locked && !NeverRewritten(name)) return;
   std::lock_guard state(state_mutex_);
   if (layouts_.size() >= kIndexesKept && layouts_.find(name) == layouts_.end()) layouts_.clear();
   layouts_.insert_or_assign(std::string(name), layout);
@@ -183,6 +186,7 @@ Result<UntrustedBytes> PartsStorage::GetRange(std::string_view name, uint64_t of
       layout ? ReadParts(name, *layout, offset, length) : inner_->GetRange(name, offset, length);
   if (got || options_.locked || got.code() != Code::kChecksum) return got;
   // Another writer may have replaced the object between its index and its parts.
+  Forget(name);
   HF_TRY(layout, FindLayout(name));
   return layout ? ReadParts(name, *layout, offset, length) : inner_->GetRange(name, offset, length);
 }
@@ -254,13 +258,26 @@ Result<std::optional<PartIndex>> PartsStorage::OldParts(std::string_view name) {
   return layout.error();
 }
 
+// The first number that nobody has used, named by an index or not: a crash may have left any number of them.
+Result<uint64_t> PartsStorage::BehindAllParts(std::string_view name) {
+  HF_TRY(std::vector<seam::ObjectInfo> rows,
+         seam::ListAll(*inner_, std::string(kPrefix) + std::string(name) + "."));
+  uint64_t next = 0;
+  for (const seam::ObjectInfo& row : rows) {
+    std::optional<PartOf> part = ParsePartName(row.name);
+    if (part && part->name == name) next = std::max(next, part->k + 1);
+  }
+  return next;
+}
+
 Result<PartIndex> PartsStorage::WriteParts(std::string_view name, ByteView bytes,
                                            const std::optional<PartIndex>& old) {
   PartIndex index;
   index.size_bytes = bytes.size();
   index.part_bytes = static_cast<uint32_t>(options_.part_bytes);
   index.first = FirstFree(name, old);
-  if (options_.put_parts) return WritePartsAtOnce(name, bytes, index);
+  if (options_.put_parts && (options_.locked || NeverRewritten(name)))
+    return WritePartsAtOnce(name, bytes, index);
   int tries = 0;
   for (uint64_t i = 0; i < index.parts(); ++i) {
     ByteView part = bytes.subspan(i * options_.part_bytes, index.PartSize(i));
@@ -271,7 +288,7 @@ Result<PartIndex> PartsStorage::WriteParts(std::string_view name, ByteView bytes
     if (put.code() == Code::kFull) (void)inner_->Delete(PartName(name, index.first + i)).has_value();
     if (put.code() != Code::kExists) return put.error();
     if (++tries == kNumberTries) return Code::kIo;
-    index.first += i + 1;
+    HF_TRY(index.first, BehindAllParts(name));
     i = UINT64_MAX;  // from the beginning
   }
   if (!options_.ordered_writes) HF_TRY_VOID(inner_->Barrier());

@@ -72,9 +72,10 @@ struct PartRow {
 struct PartsOptions {
   uint64_t part_bytes = 0;      // 0: the provider's value_bytes_preferred
   bool ordered_writes = false;  // the provider makes writes durable in the order of the calls
-  bool locked = false;          // nobody else writes while this is open: indexes are remembered
-  // With `locked`: puts several new rows at once, in their order, up to 4 MiB, so that they share a sync.
-  // kFull: none of them. Empty: PutIfAbsent for each.
+  bool locked = false;          // nobody else writes while this is open: indexes are remembered (else those
+                                // of names that no two writers use)
+  // Puts several new rows at once, in their order, up to 4 MiB, so that they share a sync; with `locked`, or
+  // for names that no two writers use. kFull: none of them. Empty: PutIfAbsent for each.
   std::function<Status(std::span<const PartRow>)> put_parts;
 };
 
@@ -130,6 +131,7 @@ class PartsStorage : public seam::Storage {
 
   void Remember(std::string_view name, Layout layout);
   void Forget(std::string_view name);
+  Result<uint64_t> BehindAllParts(std::string_view name);
   uint64_t FirstFree(std::string_view name, const std::optional<PartIndex>& old);
   Status Retire(std::string_view name, const PartIndex& index);
   Status DeleteParts(std::string_view name, uint64_t first, uint64_t count);

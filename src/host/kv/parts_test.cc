@@ -265,6 +265,19 @@ TEST(RuleA3Parts, OrphansOfAnotherWriterAreNotOverwritten) {
   EXPECT_EQ(Get(rows, "parts/o.2"), Bytes(kPart, 7));
 }
 
+TEST(RuleA3Parts, AnyNumberOfOrphansIsPassedOver) {
+  seam::Capabilities shared = SmallRows();
+  shared.exclusive = false;
+  MemoryStorage rows(shared);
+  for (int k = 0; k < 50; ++k) ASSERT_TRUE(rows.Put("parts/o." + std::to_string(k), Bytes(kPart, 7)));
+  ASSERT_TRUE(rows.Put("parts/o.other.70", Bytes(kPart, 7)));
+  Rig s(rows);
+  ASSERT_TRUE(s->Put("o", Pattern(450, 1)));
+  EXPECT_EQ(Get(*s.storage, "o"), Pattern(450, 1));
+  EXPECT_EQ(Get(rows, "parts/o.49"), Bytes(kPart, 7));
+  EXPECT_TRUE(rows.Get("parts/o.50"));
+}
+
 TEST(RuleA3Parts, WithoutTheLockWhatIsRememberedIsLookedUpAgain) {
   seam::Capabilities shared = SmallRows();
   shared.exclusive = false;

@@ -157,9 +157,7 @@ Result<std::unique_ptr<seam::Storage>> OpenRemote(std::unique_ptr<RemoteEngine> 
   uint64_t row_bytes = engine->traits().value_bytes_max;
   auto rows = std::make_unique<RemoteStorage>(std::move(engine), mode, exclusive);
   PartsOptions options{.part_bytes = row_bytes, .ordered_writes = true, .locked = exclusive, .put_parts = {}};
-  if (exclusive) {
-    options.put_parts = [&rows = *rows](std::span<const PartRow> parts) { return rows.PutNew(parts); };
-  }
+  options.put_parts = [&rows = *rows](std::span<const PartRow> parts) { return rows.PutNew(parts); };
   return PartsStorage::Open(std::move(rows), std::move(options));
 }
 

@@ -13,8 +13,8 @@
 //             neither conditional_put nor exclusive.
 // Failure:    kFull: the service has no room; nothing was changed. Any other failed write poisons (rule I1),
 //             after the engine's own retries: whether it had its effect is not known.
-// Exclusive:  where the service cannot tell us of a second writer, it is the operator's word
-//             (single-writer=true in the URL), and nobody checks it.
+// Exclusive:  only by the operator's word (single-writer=true in the URL), which nobody checks. Without it
+//             conditions keep a second writer out, where the service has them (core/store/election.h).
 //
 // No appendables: an object is written whole. Thread-safe.
 #ifndef HOLDFAST_HOST_KV_REMOTE_H_

@@ -3,7 +3,8 @@
 //   endpoint=https://host[:port][/path]   the service, if it is not the provider's own address
 //   ca=/FILE                              PEM, instead of the system's roots
 //   credentials=/FILE                     mode 0600 (host/http/credentials.h), instead of the environment
-//   single-writer=true                    the operator's word that no second server opens this store
+//   single-writer=true                    the operator's word that no second server opens this store; needed
+//                                         only where the service has no conditional put
 #ifndef HOLDFAST_HOST_KV_REMOTE_URL_INTERNAL_H_
 #define HOLDFAST_HOST_KV_REMOTE_URL_INTERNAL_H_
 
