@@ -124,9 +124,25 @@ std::string Tolerates(seam::Quorum q) {
          std::to_string(lying) + " are lost or lie";
 }
 
+// What keeps a second writer out (docs/operating.md, "A second server").
+struct Fencing {
+  const char* kind;  // of --json
+  const char* line;
+};
+Fencing FencingOf(const seam::Capabilities& capabilities, std::string_view urls) {
+  bool word = urls.find("single-writer=true") != std::string_view::npos;
+  if (word && capabilities.exclusive)
+    return {"word", "nothing but your word (single-writer=true) keeps a second server out"};
+  if (capabilities.exclusive) return {"lock", "a lock keeps a second server out"};
+  if (seam::FencesByCondition(capabilities))
+    return {"conditions", "conditional puts: a second server takes over, and fences the one before"};
+  return {"none", "nothing keeps a second server out"};
+}
+
 void Report(const InitOptions& options, const Deployment& deployment, const StoreId& store,
-            const StoreUrls& urls) {
+            const StoreUrls& urls, const seam::Capabilities& capabilities) {
   std::string url = ShowUrls(urls);
+  Fencing fencing = FencingOf(capabilities, url);
   if (options.json) {
     JsonLine line;
     line.Text("store", store.hex()).Text("url", url).Text("server", deployment.Path("server.yaml"));
@@ -135,23 +151,22 @@ void Report(const InitOptions& options, const Deployment& deployment, const Stor
     line.Number("providers", q.providers).Number("write_quorum", q.write);
     line.Number("lost_while_serving", q.providers - q.write)
         .Number("lost_at_opening", q.providers - q.open());
-    line.Number("lying_at_opening", q.write - 1);
+    line.Number("lying_at_opening", q.write - 1).Text("fencing", fencing.kind);
     std::printf("%s\n", line.str().c_str());
     return;
   }
   if (urls.size() > 1) std::printf("%s\n", Tolerates(ChosenQuorum(options, urls)).c_str());
+  if (fencing.kind != std::string_view("lock")) std::printf("fence   %s\n", fencing.line);
   std::printf(
       "store   %s at %s\nserve   holdfast serve -c %s\nuse     holdfast kv -c %s put TABLE KEY VALUE\n",
       store.hex().c_str(), url.c_str(), deployment.Path("server.yaml").c_str(),
       deployment.Path("client.yaml").c_str());
 }
 
-void WarnAboutFencing(const seam::Capabilities& capabilities) {
-  if (capabilities.exclusive) return;
-  std::fprintf(
-      stderr,
-      "holdfast: warning: this provider cannot keep a second server out; a fork would be found and reported, "
-      "not prevented\n");
+void WarnAboutFencing(const seam::Capabilities& capabilities, const std::string& urls) {
+  if (FencingOf(capabilities, urls).kind != std::string_view("none")) return;
+  std::fprintf(stderr, "holdfast: warning: %s: %s\n", urls.c_str(),
+               std::string(CodeText(Code::kNoFencing)).c_str());
 }
 
 void InitNew(const InitOptions& options, const Deployment& deployment, const StoreUrls& urls,
@@ -159,7 +174,7 @@ void InitNew(const InitOptions& options, const Deployment& deployment, const Sto
   std::string url = ShowUrls(urls);
   std::unique_ptr<seam::Storage> storage = OpenStores(urls, host::OpenMode::kCreate);
   if (storage->copies() != nullptr) storage->copies()->SetQuorum(ChosenQuorum(options, urls));
-  WarnAboutFencing(storage->capabilities());
+  WarnAboutFencing(storage->capabilities(), url);
   StoreId store = random.NewId<StoreId>();
   store::InitOptions init;
   init.argon.memory_kib = options.kdf_memory_kib;
@@ -173,7 +188,7 @@ void InitNew(const InitOptions& options, const Deployment& deployment, const Sto
   deployment.Write("anchor", made->encoded_anchor, 0644);
   deployment.WriteClient(store, client);
   deployment.WriteServerYaml(urls);
-  Report(options, deployment, store, urls);
+  Report(options, deployment, store, urls, storage->capabilities());
 }
 
 void InitAdopt(const InitOptions& options, const Deployment& deployment, const StoreUrls& urls,
@@ -191,7 +206,7 @@ void InitAdopt(const InitOptions& options, const Deployment& deployment, const S
        url);
   deployment.WriteClient(store, *client);
   deployment.WriteServerYaml(urls);
-  Report(options, deployment, store, urls);
+  Report(options, deployment, store, urls, storage->capabilities());
 }
 
 int Init(const InitOptions& options) {

@@ -85,6 +85,7 @@ enum class Code : uint16_t {
   kNoCredentials = 314,
   kCredentialsFileMode = 315,
   kRefusedByProvider = 316,
+  kNoFencing = 317,
   // the log
   kTampered = 401,
   kMissing = 402,

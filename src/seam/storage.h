@@ -30,7 +30,7 @@ namespace holdfast::seam {
 
 struct Capabilities {
   bool append = false;           // CreateAppendable, Append, Trim
-  bool conditional_put = false;  // PutIfVersion
+  bool conditional_put = false;  // PutIfVersion; it and PutIfAbsent hold between openers too
   bool exclusive = false;        // opening took a lock that no second opener gets
   bool strong_listing = true;    // a finished put is in the next List
   bool read_only = false;
@@ -38,6 +38,15 @@ struct Capabilities {
   uint64_t value_bytes_max = UINT64_MAX;  // larger objects are stored in parts (rule A3)
   friend bool operator==(const Capabilities&, const Capabilities&) = default;
 };
+
+// No lock keeps a second opener out, but conditions tell openers apart (rules C2, C3). Not of appendables,
+// which take no condition.
+constexpr bool FencesByCondition(const Capabilities& c) {
+  return !c.exclusive && c.conditional_put && c.strong_listing && !c.append && !c.read_only;
+}
+
+// Nothing tells two writers apart, unless somebody gave his word that there is one: no conditions hold.
+constexpr bool WritersMayMeet(const Capabilities& c) { return !c.conditional_put && !c.append; }
 
 struct ObjectInfo {
   std::string name;

@@ -39,20 +39,31 @@ Code BlameOf(const std::vector<Chain>& chains) {
   return Code::kMissing;
 }
 
-bool Forked(const std::vector<Chain>& chains) {
-  for (size_t i = 0; i < chains.size(); ++i) {
-    for (size_t j = i + 1; j < chains.size(); ++j) {
-      auto at = Parting(chains[i], chains[j]);
-      if (at && chains[i].watermark >= *at && chains[j].watermark >= *at) return true;
-    }
-  }
-  return false;
+Head HeadOf(const Chain& c) {
+  Term term = c.links.empty() ? c.end.term : std::max(c.end.term, c.links.back().term);
+  return {term, c.end.index, c.end.chain};
 }
 
 }  // namespace
 
+std::optional<Fork> ForkOf(const std::vector<Chain>& chains) {
+  for (const Chain& c : chains) {
+    if (c.fork) return c.fork;
+  }
+  for (size_t i = 0; i < chains.size(); ++i) {
+    for (size_t j = i + 1; j < chains.size(); ++j) {
+      auto at = Parting(chains[i], chains[j]);
+      if (!at || chains[i].watermark < *at || chains[j].watermark < *at) continue;
+      Fork fork{LogIndex(at->value - 1), {HeadOf(chains[i]), HeadOf(chains[j])}};
+      if (fork.heads[0].term < fork.heads[1].term) std::swap(fork.heads[0], fork.heads[1]);
+      return fork;
+    }
+  }
+  return std::nullopt;
+}
+
 Result<size_t> AdoptTail(const std::vector<Chain>& chains, LogIndex known_durable, size_t enough) {
-  if (Forked(chains)) return Code::kForked;
+  if (ForkOf(chains)) return Code::kForked;
   std::optional<size_t> best;
   for (size_t i = 0; i < chains.size(); ++i) {
     if (chains[i].tampered) continue;

@@ -75,17 +75,48 @@ std::string FrameName(const MemberId& member, FrameNumber number) {
   return JournalPrefix(member) + Digits(number.value);
 }
 
-std::optional<FrameNumber> FrameOfName(const MemberId& member, std::string_view name) {
-  std::string prefix = JournalPrefix(member);
-  if (name.size() != prefix.size() + kFrameDigits || !name.starts_with(prefix)) return std::nullopt;
+std::string FrameNameOfTerm(const MemberId& member, FrameNumber number, Term term) {
+  return FrameName(member, number) + "." + Digits(term.value);
+}
+
+namespace {
+
+std::optional<uint64_t> ParseDigits(std::string_view digits) {
+  if (digits.size() != kFrameDigits) return std::nullopt;
   uint64_t n = 0;
-  for (char c : name.substr(prefix.size())) {
+  for (char c : digits) {
     if (c < '0' || c > '9') return std::nullopt;
     uint64_t digit = static_cast<uint64_t>(c - '0');
     if (n > (UINT64_MAX - digit) / 10) return std::nullopt;
     n = n * 10 + digit;
   }
-  return FrameNumber(n);
+  return n;
+}
+
+// Number and, in a name of the longer form, term.
+std::optional<std::pair<FrameNumber, std::optional<Term>>> ParseFrameName(const MemberId& member,
+                                                                          std::string_view name) {
+  std::string prefix = JournalPrefix(member);
+  if (!name.starts_with(prefix)) return std::nullopt;
+  name.remove_prefix(prefix.size());
+  std::optional<uint64_t> number = ParseDigits(name.substr(0, kFrameDigits));
+  if (!number) return std::nullopt;
+  if (name.size() == kFrameDigits) return std::pair(FrameNumber(*number), std::optional<Term>());
+  std::optional<uint64_t> term = ParseDigits(name.substr(kFrameDigits + 1));
+  if (!term || name[kFrameDigits] != '.') return std::nullopt;
+  return std::pair(FrameNumber(*number), std::optional(Term(*term)));
+}
+
+}  // namespace
+
+std::optional<FrameNumber> FrameOfName(const MemberId& member, std::string_view name) {
+  auto parsed = ParseFrameName(member, name);
+  return parsed ? std::optional(parsed->first) : std::nullopt;
+}
+
+std::optional<Term> TermOfName(const MemberId& member, std::string_view name) {
+  auto parsed = ParseFrameName(member, name);
+  return parsed ? parsed->second : std::nullopt;
 }
 
 uint64_t SizeClass(uint64_t sectors) {
@@ -139,6 +170,7 @@ SealedFrame SealFrame(const JournalIdentity& id, const seal::DomainKeys& keys, E
   SealedFrame out;
   out.bytes = SealFrameText(id, keys, epoch, f.kind, f.number, std::move(text), random);
   out.digest = crypto::Sha256(out.bytes);
+  out.term = f.term;
   return out;
 }
 
@@ -166,7 +198,7 @@ Result<FrameHeader> DecodeFrameHeader(ByteView untrusted) {
          seal::ObjectHeader::Decode(r.Raw(seal::kHeaderBytes), seal::ObjectKind::kFrame));
   uint64_t zeros = r.U64() | r.U64();
   bool known_kind =
-      kind >= static_cast<uint16_t>(FrameKind::kWave) && kind <= static_cast<uint16_t>(FrameKind::kClosing);
+      kind >= static_cast<uint16_t>(FrameKind::kWave) && kind <= static_cast<uint16_t>(FrameKind::kFence);
   // Only size classes are ever written; the bound also keeps a forged length from taking memory.
   bool is_class = sectors != 0 && sectors <= limits::kFrameBytesMax / limits::kSectorBytes &&
                   SizeClass(sectors) == sectors;

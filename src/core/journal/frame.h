@@ -18,7 +18,12 @@ inline constexpr size_t kFrameHeaderBytes = 128;
 // What a frame can hold: its sealed text is 132 bytes, 13 bytes per entry and the payloads.
 inline constexpr size_t kFrameTextBytesMax = limits::kFrameBytesMax - kFrameHeaderBytes - 16;
 
-enum class FrameKind : uint16_t { kWave = 1, kBarrier = 2, kClosing = 3 };
+// A fence holds nothing and continues nothing: it takes a number away from whoever would write it (C2).
+enum class FrameKind : uint16_t { kWave = 1, kBarrier = 2, kClosing = 3, kFence = 4 };
+
+// What the cut leaves of a barrier or a fence where there is no lock, in its place: a writer that slept since
+// must still find its number taken. Shorter than any frame.
+inline constexpr std::string_view kFenceMark = "HFFENCED";
 
 struct FramePosition {  // a frame and what it says of itself: a link of the physical chain
   FrameNumber number;
@@ -46,13 +51,20 @@ struct JournalIdentity {
 
 // "members/<id>/journal/<20 digits>"
 std::string FrameName(const MemberId& member, FrameNumber number);
+// The same, '.' and the term in 20 digits: where no condition keeps two writers apart, each has names of its
+// own, so that neither replaces what the other has acknowledged, and whoever puts a frame and then finds the
+// number used by another does not acknowledge it. Names ascend by number, then term.
+std::string FrameNameOfTerm(const MemberId& member, FrameNumber number, Term term);
 std::string JournalPrefix(const MemberId& member);
-// The number in such a name, or nothing.
+// The number in a name of either form, or nothing.
 std::optional<FrameNumber> FrameOfName(const MemberId& member, std::string_view name);
+// The term in a name of the longer form, or nothing.
+std::optional<Term> TermOfName(const MemberId& member, std::string_view name);
 
 struct SealedFrame {
   Bytes bytes;  // whole sectors, of a size class
   Digest digest{};
+  Term term{};
 };
 // REQUIRES: entries within limits::kFrameEntriesMax and kFrameTextBytesMax; number and first_index not 0.
 SealedFrame SealFrame(const JournalIdentity& id, const seal::DomainKeys& keys, Epoch epoch,

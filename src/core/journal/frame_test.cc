@@ -198,6 +198,22 @@ TEST(FrameName, IsReadBackAndNothingElseIs) {
     EXPECT_FALSE(FrameOfName(rig.id.member, bad)) << bad;
 }
 
+TEST(FrameName, MayBearTheTermAndIsReadBackWithIt) {
+  Rig rig;
+  const MemberId& member = rig.id.member;
+  std::string name = FrameNameOfTerm(member, FrameNumber(5), Term(70'000));
+  EXPECT_EQ(name, rig.Name(5) + ".00000000000000070000");
+  EXPECT_TRUE(seam::ValidName(FrameNameOfTerm(member, FrameNumber(UINT64_MAX), Term(UINT64_MAX))));
+  EXPECT_EQ(FrameOfName(member, name), FrameNumber(5));
+  EXPECT_EQ(TermOfName(member, name), Term(70'000));
+  EXPECT_FALSE(TermOfName(member, rig.Name(5)));
+  EXPECT_LT(rig.Name(5), name);
+  EXPECT_LT(name, rig.Name(6));
+  for (const std::string& bad : {rig.Name(5) + ".", name + "0", rig.Name(5) + "x00000000000000070000",
+                                 rig.Name(5) + ".0000000000000007000x", name.substr(0, name.size() - 1)})
+    EXPECT_FALSE(FrameOfName(member, bad)) << bad;
+}
+
 TEST(Entry, ChainsAsTheFormatSays) {
   Rig rig;
   Entry e{EntryKind::kBatch, Term(3), ToBytes(std::string_view("payload"))};

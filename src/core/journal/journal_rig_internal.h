@@ -34,7 +34,9 @@ class TearingDisk : public seam::Storage {
     unsettled_.clear();
   }
 
-  seam::Capabilities capabilities() const override { return {.append = append_, .exclusive = true}; }
+  seam::Capabilities capabilities() const override {
+    return {.append = append_, .conditional_put = true, .exclusive = true};
+  }
   Result<UntrustedBytes> Get(std::string_view name) override { return GetRange(name, 0, UINT64_MAX); }
   Result<UntrustedBytes> GetRange(std::string_view name, uint64_t offset, uint64_t length) override {
     auto it = objects.find(name);

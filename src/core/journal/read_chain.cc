@@ -31,6 +31,8 @@ class Reading {
 
   Chain Run() {
     Survey();
+    SetFencesAside();
+    if (whole_objects_) SetOtherHistoriesAside();
     chain_.begin = chain_.end = options_.start.position;
     size_t from = 0, place = 0;
     if (options_.start.frame.number.value == 0 || EnterAtStart(place)) {
@@ -44,6 +46,7 @@ class Reading {
       if (whole_so_far) FollowTail(from, place);
     }
     Conclude();
+    JudgeOtherHistories();
     return std::move(chain_);
   }
 
@@ -59,6 +62,77 @@ class Reading {
       }
     }
     durable_ = std::max({chain_.watermark, options_.known_durable, options_.start.position.index});
+  }
+
+  // They are in no chain, wherever they lie.
+  void SetFencesAside() {
+    std::erase_if(objects_, [&](const JournalObject& o) {
+      bool fence = o.places.size() == 1 && o.places.front().whole &&
+                   o.places.front().kind == FrameKind::kFence && o.places.front().number == o.number;
+      if (fence) chain_.fences.push_back(o.number);
+      return fence;
+    });
+  }
+
+  // Where every frame is an object, a writer that an opening did not fence (nothing there could) goes on
+  // beside the barrier: frames of lower term, above the one that the barrier accepted. They are no part of
+  // the barrier's chain; whether they were acknowledged is judged when that is known.
+  void SetOtherHistoriesAside() {
+    std::vector<std::pair<Term, size_t>> barriers;
+    std::vector<bool> aside(objects_.size());
+    for (size_t i = 0; i < objects_.size(); ++i) {  // beside the start, which is known by its digest
+      const Place* p = OnlyPlace(objects_[i]);
+      aside[i] = p != nullptr && p->number == options_.start.frame.number &&
+                 p->digest != options_.start.frame.digest && objects_.size() > 1 &&
+                 objects_[i == 0 ? 1 : 0].number == p->number;
+    }
+    for (size_t i = 0; i < objects_.size(); ++i) {
+      const Place* p = OnlyPlace(objects_[i]);
+      if (p != nullptr && p->kind == FrameKind::kBarrier) barriers.emplace_back(p->term, i);
+    }
+    std::sort(barriers.rbegin(), barriers.rend());
+    FrameNumber limit(UINT64_MAX);
+    for (auto [term, at] : barriers) {
+      const Place& barrier = objects_[at].places.front();
+      if (objects_[at].number > limit || barrier.before.number < options_.start.frame.number) continue;
+      Others others{LogIndex(barrier.first_index.value - 1), {}};
+      for (size_t i = 0; i < objects_.size(); ++i) {
+        const Place* p = OnlyPlace(objects_[i]);
+        bool beside =
+            p != nullptr && p->term < term && p->number > barrier.before.number && p->number <= limit;
+        if (!beside || aside[i]) continue;
+        aside[i] = true;
+        others.places.push_back(*p);
+        Find(Finding::Kind::kAbandoned, At(objects_[i], *p), Code::kTorn);
+      }
+      if (!others.places.empty()) others_.push_back(std::move(others));
+      limit = barrier.before.number;
+    }
+    if (std::find(aside.begin(), aside.end(), true) == aside.end()) return;
+    size_t i = 0;
+    std::erase_if(objects_, [&](const JournalObject&) { return aside[i++]; });
+    chain_.watermark = LogIndex();  // what the others claim is judged by itself
+    Survey();
+  }
+
+  static const Place* OnlyPlace(const JournalObject& o) {
+    bool only = o.places.size() == 1 && o.places.front().whole && o.places.front().offset == 0 &&
+                o.places.front().number == o.number;
+    return only ? &o.places.front() : nullptr;
+  }
+
+  // A history beside ours that says of anything behind the common point that it is durable: a fork (C4).
+  void JudgeOtherHistories() {
+    for (const Others& others : others_) {
+      LogIndex claimed;
+      Head head;
+      for (const Place& p : others.places) {
+        claimed = std::max(claimed, p.watermark);
+        if (p.end.index >= head.index) head = {p.term, p.end.index, p.end.chain};
+      }
+      if (claimed <= others.after || chain_.fork) continue;
+      chain_.fork = Fork{others.after, {{last_term_, chain_.end.index, chain_.end.chain}, head}};
+    }
   }
 
   // Accepts the start frame; `next` is the place behind it in the first object.
@@ -210,6 +284,7 @@ class Reading {
   void Conclude() {
     if (!chain_.tampered && !BeyondDurable()) Missing(last_.number.next(), last_.number.next());
     chain_.closed = !chain_.tampered && !chain_.links.empty() && last_kind_ == FrameKind::kClosing;
+    chain_.highest_seen = chain_.highest_number;
     // Frames that were on their way when the machine stopped used numbers, even if no sector of them arrived.
     if (!chain_.links.empty() && !chain_.closed) {
       uint64_t margin = std::min<uint64_t>(limits::kWavesInFlightMax, UINT64_MAX - last_.number.value);
@@ -241,9 +316,15 @@ class Reading {
     Find(Finding::Kind::kMissing, std::move(name), Code::kMissing);
   }
 
+  struct Others {
+    LogIndex after;  // the last index that the barrier accepted
+    std::vector<Place> places;
+  };
+
   const ReadOptions& options_;
   const bool whole_objects_;
-  const std::vector<JournalObject> objects_;
+  std::vector<Others> others_;
+  std::vector<JournalObject> objects_;
   Chain chain_;
   LogIndex durable_;
   FramePosition last_;  // the last accepted frame
@@ -277,8 +358,11 @@ Result<Chain> ReadChain(seam::Storage& storage, const seal::Keyring& keyring, co
   auto by_number = [](FrameNumber n, const Listed& l) { return n < l.number; };
   auto first = std::upper_bound(listed.begin(), listed.end(), options.start.frame.number, by_number);
   if (first != listed.begin()) --first;
-  for (auto it = listed.begin(); it != first; ++it)
-    chain.findings.push_back({Finding::Kind::kLeftover, it->info.name, Code::kTorn});
+  while (first != listed.begin() && std::prev(first)->number == first->number) --first;
+  for (auto it = listed.begin(); it != first; ++it) {
+    if (it->info.size_bytes != kFenceMark.size())
+      chain.findings.push_back({Finding::Kind::kLeftover, it->info.name, Code::kTorn});
+  }
 
   std::vector<JournalObject> objects;
   for (; first != listed.end(); ++first) {

@@ -33,6 +33,18 @@ struct Finding {
   Code code;           // why; kTorn for what needs no excuse (kTorn, kAbandoned, kLeftover)
 };
 
+// The end of a history.
+struct Head {
+  Term term;
+  LogIndex index;
+  Digest chain{};
+};
+// Two that both claim durability behind one point (C4).
+struct Fork {
+  LogIndex after;  // the last index that they share, or somewhat below it
+  Head heads[2];   // of the higher term first
+};
+
 // The valid chain that one provider holds, and how it ends.
 struct Chain {
   struct Link {
@@ -50,9 +62,12 @@ struct Chain {
   LogPosition end;          // after the last link
   Term highest_term;        // of any readable frame, accepted or not
   FrameNumber highest_number;  // ever used here, readable or not (credible): the next opener goes above it
-  LogIndex watermark;          // highest in any readable frame
-  bool closed = false;         // ends with a closing frame
+  FrameNumber highest_seen;    // the same without those that may only have been on their way
+  std::vector<FrameNumber> fences;  // objects that hold a fence
+  LogIndex watermark;               // highest in any readable frame
+  bool closed = false;              // ends with a closing frame
   std::vector<Finding> findings;
+  std::optional<Fork> fork;  // with frames in this same journal that a barrier passed over
   // A frame is bad or missing and no crash explains it: findings name it, `links` end before it. With several
   // providers one that is merely behind looks so too; what is kMissing there AdoptTail finds elsewhere.
   bool tampered = false;
@@ -78,12 +93,16 @@ Result<Chain> ReadAssembled(const std::vector<seam::Storage*>& storages, const s
 
 // The chain to go on with: valid, of highest term, then longest.
 //   kTampered, kMissing  no chain reaches `known_durable` and every watermark, or goes on where one is bad
-//   kForked              two chains both claim durability for one index and differ there (C4)
+//   kForked              two chains both claim durability for one index and differ there (C4), or one lies
+//                        beside another in one journal; ForkOf says which
 // A differing suffix of lower term beyond its watermark was never acknowledged and is passed over silently.
 //
 // `enough` valid chains cannot all lack what was acknowledged (n - w + 1 of n providers, rule C2): with so
 // many, one whose end is bad hides nothing. Without that number every bad end counts.
 Result<size_t> AdoptTail(const std::vector<Chain>& chains, LogIndex known_durable, size_t enough = SIZE_MAX);
+
+// The fork for which AdoptTail answers kForked.
+std::optional<Fork> ForkOf(const std::vector<Chain>& chains);
 
 // Gives each entry after start.position, in order, of an adopted chain; reads its frames again, one by one.
 //   kTampered  they are not what ReadChain read. With several providers each is asked for what another lacks.

@@ -63,6 +63,43 @@ TEST(Journal, AFreshOneIsEmpty) {
   EXPECT_EQ(chain.end, LogPosition());
 }
 
+TEST(RuleC2, AFenceTakesItsNumberAndIsInNoChain) {
+  for (bool closed : {false, true}) {
+    Rig rig;
+    TearingDisk disk(false);
+    Opener a(rig, disk);
+    ASSERT_TRUE(a.Open());
+    ASSERT_TRUE(a.Write({"acknowledged"}));
+    if (closed) {
+      ASSERT_TRUE(a.Close());
+    }
+    FrameNumber taken = a.next;
+    a.term = a.term.next();
+    Frame fence = a.Make(FrameKind::kFence, {});
+    disk.objects[rig.Name(taken.value)] = rig.Seal(fence).bytes;
+    Chain chain = rig.Read(disk);
+    EXPECT_FALSE(chain.tampered) << Show(chain);
+    EXPECT_FALSE(chain.fork);
+    EXPECT_EQ(chain.end, a.position);
+    EXPECT_EQ(chain.closed, closed);
+    EXPECT_EQ(chain.highest_term, fence.term);
+    EXPECT_EQ(chain.highest_seen, taken);
+    EXPECT_EQ(chain.fences, std::vector<FrameNumber>{taken});
+    EXPECT_TRUE(chain.findings.empty()) << Show(chain);
+    Opener b(rig, disk);
+    ASSERT_TRUE(b.Open());
+    EXPECT_GT(b.term, fence.term);
+    ASSERT_TRUE(b.Write({"goes on"}));
+    chain = rig.Read(disk);
+    EXPECT_EQ(chain.end, b.position) << Show(chain);
+    // One bit of it, and it is no fence.
+    disk.objects[rig.Name(taken.value)][200] ^= 1;
+    chain = rig.Read(disk);
+    EXPECT_TRUE(chain.fences.empty());
+    EXPECT_EQ(chain.end, b.position) << "behind the frame that a barrier accepted nothing matters";
+  }
+}
+
 TEST(Journal, ReadsBackWhatWasWritten) {
   for (bool append : {true, false}) {
     Rig rig;

@@ -23,7 +23,8 @@ class JournalWriter {
   // creates the next journal object exclusively under `number`, which is above adopted.highest_number.
   // Durable when it returns.
   //   kExists  the number is taken, by what a crash left or by another opener; nothing is changed:
-  //            read the chain again (a higher term there means fenced) and open above it
+  //            read the chain again (a higher term there means fenced) and open above it. Where names bear
+  //            the term (seam::WritersMayMeet) the barrier is there, beside the other
   //   kFull    nothing is changed but the trim: call again later
   Status Open(const Chain& adopted, FrameNumber number, const SealedFrame& sealed_barrier);
 
@@ -38,7 +39,9 @@ class JournalWriter {
   Status Close(FrameNumber number, const SealedFrame& closing);
 
   // Deletes journal objects wholly below `frame`, and those that Open's chain passed over. Durable at the
-  // storage's next barrier.
+  // storage's next barrier. Where no lock keeps a second opener out (seam::FencesByCondition,
+  // WritersMayMeet), what took a number away from an older one is not deleted: kFenceMark is left in its
+  // place, and what was passed over stays until it lies below `frame`.
   Status CutBelow(FrameNumber frame);
 
  private:

@@ -47,6 +47,8 @@ struct Core::State {
   Result<seam::Storage*> Connect(uint32_t count);
   Status Open(SecretBytes passphrase, const CoreOptions& options, const Note& note);
   void Stop();
+  void Fenced() HF_EXCLUDES(mutex);
+  void BeginStop() HF_REQUIRES(mutex);
 
   seam::HostEndpoint& host;
   StorageChannel channel;
@@ -60,6 +62,7 @@ struct Core::State {
   sync::SharedMutex serving_lock{sync::LockName::kChannel};
   bool serving HF_GUARDED_BY(serving_lock) = false;
   bool stopping HF_GUARDED_BY(mutex) = false;
+  bool ready HF_GUARDED_BY(mutex) = false, fenced HF_GUARDED_BY(mutex) = false;
   std::atomic<uint64_t> tick_us{0};  // of the last tick that was passed on
   std::thread stopper;
 };
@@ -108,7 +111,10 @@ Status Core::State::Open(SecretBytes passphrase, const CoreOptions& options, con
     if (opened) note((*opened)->freshness.Line());
   }
   if (!opened) return opened.error();
-  auto log = [this](Code code, uint64_t a, uint64_t b) { host.FromCore(seam::CoreLog{code, a, b}); };
+  auto log = [this](Code code, uint64_t a, uint64_t b) {
+    host.FromCore(seam::CoreLog{code, a, b});
+    if (code == Code::kFenced) Fenced();
+  };
   engine =
       std::make_unique<Engine>(storage, anchors, std::move(opened).value(),
                                EngineOptions{options.kernel, options.cache_bytes, 0}, SystemRandom(), log);
@@ -135,7 +141,23 @@ Status Core::Start(SecretBytes passphrase, const CoreOptions& options, const Not
     s_->serving = true;
   }
   s_->host.FromCore(seam::Ready{});
+  sync::MutexLock lock(s_->mutex);
+  s_->ready = true;
+  if (s_->fenced) s_->BeginStop();
   return Ok();
+}
+
+// Somebody else has the store: what this one would still say is old. Any of the engine's threads.
+void Core::State::Fenced() {
+  sync::MutexLock lock(mutex);
+  fenced = true;
+  if (ready) BeginStop();
+}
+
+void Core::State::BeginStop() {
+  if (stopping) return;
+  stopping = true;
+  stopper = std::thread([this] { Stop(); });
 }
 
 void Core::State::AnswerMetrics(seam::RequestId id) {
@@ -187,10 +209,7 @@ void Core::FromHost(seam::HostToCore message) {
   if (!s_->serving) return;
   if (std::holds_alternative<seam::StopRequested>(message)) {
     sync::MutexLock lock(s_->mutex);
-    if (s_->stopping) return;
-    s_->stopping = true;
-    s_->stopper = std::thread([this] { s_->Stop(); });
-    return;
+    return s_->BeginStop();
   }
   if (auto* request = std::get_if<seam::MetricsRequest>(&message)) return s_->AnswerMetrics(request->id);
   if (auto* tick = std::get_if<seam::Tick>(&message)) {

@@ -36,7 +36,8 @@ class Core : public seam::CoreEndpoint {
   Status Start(SecretBytes passphrase, const CoreOptions& options,
                const std::function<void(const std::string& line)>& note);
 
-  // StopRequested: finishes what is accepted, writes the closing frame; CoreStopped is the last message.
+  // StopRequested: finishes what is accepted, writes the closing frame; CoreStopped is the last message. The
+  // same, unasked and with kFenced, when another opener has taken the store.
   // Before Ready everything but storage replies is dropped. May wait for a loop of the edge, never for the
   // host.
   void FromHost(seam::HostToCore message) override;

@@ -60,6 +60,7 @@ Engine::Engine(seam::Storage& storage, seam::Storage* anchor, std::unique_ptr<st
       anchor_key_(secrets_.keys.anchor),
       deleted_(std::move(opened->deleted)),
       leftovers_(std::move(opened->leftovers)),
+      opener_(std::move(opened->opener)),
       placement_(opened->placement),
       save_workers_(options.fold_workers, memory_plan::FoldWorkersMax(options.cache_bytes)) {
   LogIndex index = chained_.index;
@@ -405,7 +406,7 @@ Status Engine::SaveOnce(const store::SavePoint& point, journal::FramePosition fr
   store::Placement placement = placement_;
   if (low_) placement.cleaned_bytes_max = 0;  // the emptiest segment alone: it must fit, and gives most
   auto saved = store::RunSave({storage_, secrets_, random_, nodes, save_workers_, point, frame, deleted_,
-                               leftovers_, segment_memory_, placement, clean});
+                               leftovers_, segment_memory_, opener_, placement, clean});
   if (!saved) {
     if (clean) clean_ = true;
     nodes_.Clear();  // the next attempt uses the same places again

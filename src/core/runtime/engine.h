@@ -314,6 +314,7 @@ class Engine : public session::Backend {
   const Key& anchor_key_;                                     // likewise
   std::set<std::string> deleted_ HF_GUARDED_BY(save_mutex_);  // objects whose delete is confirmed
   std::vector<std::string> leftovers_ HF_GUARDED_BY(save_mutex_);  // of a save that failed
+  store::Opener opener_ HF_GUARDED_BY(save_mutex_);                // with the versions of the slots' files
   std::vector<Bytes> segment_memory_ HF_GUARDED_BY(save_mutex_);   // of segments that were written
   std::vector<tree::Hint> dead_ HF_GUARDED_BY(save_mutex_);        // nodes that the last save did away with
   const store::Placement placement_;

@@ -63,6 +63,7 @@ grpc::StatusCode GrpcCode(Code code) {
     case Code::kBadInput:
       return grpc::StatusCode::INVALID_ARGUMENT;
     case Code::kUnsupported:
+    case Code::kNoFencing:
       return grpc::StatusCode::UNIMPLEMENTED;
     case Code::kCancelled:
       return grpc::StatusCode::CANCELLED;

@@ -200,8 +200,8 @@ Result<std::vector<Segment>> DecodeGroup(ByteView untrusted, const TagLine& line
   return GroupDecoder(untrusted, line).Run();
 }
 
-Status WriteGroups(seam::Storage& storage, Manifest& manifest, const Secrets& secrets, crypto::Random& random,
-                   std::vector<std::string>& names) {
+Status WriteGroups(seam::Storage& storage, Manifest& manifest, const Secrets& secrets, Term opener,
+                   crypto::Random& random, std::vector<std::string>& names) {
   const uint8_t slot = manifest.slot();
   const seal::DomainKeys keys = KeysOf(secrets);
   std::vector<const Group*> own;
@@ -218,8 +218,9 @@ Status WriteGroups(seam::Storage& storage, Manifest& manifest, const Secrets& se
     } else {
       Bytes text = EncodeGroup(run.first, run.segments);
       Group g;
-      StoreBig64(g.id.bytes.data(), manifest.save.value);
-      random.Fill({g.id.bytes.data() + 8, 8});
+      uint8_t drawn[5];
+      random.Fill(drawn);
+      g.id = IdOfSave<GroupId>(manifest.save, opener, drawn);
       g.slot = slot;
       g.first = run.first->first;
       g.segments = static_cast<uint32_t>(run.segments);

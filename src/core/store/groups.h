@@ -29,8 +29,8 @@ Result<std::vector<Segment>> DecodeGroup(ByteView untrusted, const TagLine& line
 // Two neighbours of which one changed are joined if they fit: there are at most two groups, and one, for
 // kGroupSegmentsMax segments, however they come and go.
 //   kTooLarge  more than limits::kManifestBytesMax, or limits::kManifestGroupsMax
-Status WriteGroups(seam::Storage& storage, Manifest& manifest, const Secrets& secrets, crypto::Random& random,
-                   std::vector<std::string>& names);
+Status WriteGroups(seam::Storage& storage, Manifest& manifest, const Secrets& secrets, Term opener,
+                   crypto::Random& random, std::vector<std::string>& names);
 
 // Reads the groups of the slot of `manifest.save` into manifest.segments. `bad` is the object that is not as
 // the head says, if there is one: kMissing, kTampered, and of seal::OpenObject; else an error is the

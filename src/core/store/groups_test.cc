@@ -317,7 +317,7 @@ struct Writing {
   size_t Write() {
     m.save = m.save.next();
     names.clear();
-    EXPECT_TRUE(WriteGroups(disk, m, secrets, random, names));
+    EXPECT_TRUE(WriteGroups(disk, m, secrets, Term(1), random, names));
     for (const std::string& name : names)
       EXPECT_TRUE(all_names.insert(name).second) << "a name is used again";
     for (int slot : {0, 1}) {

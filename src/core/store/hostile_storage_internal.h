@@ -31,7 +31,9 @@ class HostileStorage : public seam::Storage {
 
   bool lies() const { return !listing_lies.empty() || !read_lies.empty() || stubborn_listing; }
 
-  seam::Capabilities capabilities() const override { return {.append = append_, .exclusive = true}; }
+  seam::Capabilities capabilities() const override {
+    return {.append = append_, .conditional_put = true, .exclusive = true};
+  }
   Result<UntrustedBytes> Get(std::string_view name) override { return GetRange(name, 0, seam::kGetBytesMax); }
   Result<UntrustedBytes> GetRange(std::string_view name, uint64_t offset, uint64_t length) override {
     auto it = objects.find(name);

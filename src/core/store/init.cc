@@ -47,8 +47,14 @@ Result<InitResult> InitStore(seam::Storage& storage, const StoreId& store, ByteV
   VersionNodes nodes(storage, version, cache);
   HF_TRY(std::unique_ptr<State> state, State::Open(version, std::move(keyring), secrets, nodes));
 
-  HF_TRY_VOID(storage.Put(seal::kUnlockersName, secrets.unlockers));
+  if (seam::FencesByCondition(storage.capabilities())) {  // two may have found it empty
+    Status first = storage.PutIfAbsent(seal::kUnlockersName, secrets.unlockers);
+    if (!first) return first.code() == Code::kExists ? Error(Code::kNotEmpty) : first.error();
+  } else {
+    HF_TRY_VOID(storage.Put(seal::kUnlockersName, secrets.unlockers));
+  }
   HF_TRY_VOID(storage.Barrier());
+  Opener opener;
   std::vector<journal::Entry> log;
   for (const TableId& id : {kHeadsTable, kSystemTable, kSessionsTable})
     log.push_back(CreateSystemTable(id, random));
@@ -67,16 +73,24 @@ Result<InitResult> InitStore(seam::Storage& storage, const StoreId& store, ByteV
     if (!done.ok()) return done.code;
     if (state->saving() == nullptr) continue;
     std::vector<Bytes> memory;
-    HF_TRY(version,
-           RunSave(
-               {storage, secrets, random, reading, alone, *state->saving(), {}, deleted, leftovers, memory}));
+    HF_TRY(version, RunSave({storage,
+                             secrets,
+                             random,
+                             reading,
+                             alone,
+                             *state->saving(),
+                             {},
+                             deleted,
+                             leftovers,
+                             memory,
+                             opener}));
     state->SaveDone(version);
   }
   // Save 1 is save 0 once more, not a later point of the log: there is no journal yet that would lead from
   // one to the other, and either slot alone must be loadable.
   Manifest again = version->manifest;
   again.save = again.save.next();
-  HF_TRY_VOID(WriteSlot(storage, again, state->keyring(), secrets, random, leftovers));
+  HF_TRY_VOID(WriteSlot(storage, again, state->keyring(), secrets, opener, random, leftovers));
   const journal::LogPosition& at = state->position();
   seal::Anchor anchor{store, at.term, at.index, at.chain, again.save};
   return InitResult{store, empty.member, anchor, anchor.Encode(secrets.keys.anchor)};

@@ -45,6 +45,34 @@ inline std::optional<SaveNumber> SaveOfName(std::string_view prefix, std::string
   return SaveNumber(LoadBig64(bytes->data()));
 }
 
+// Names of what a save writes besides the slot: save number, low bits of its opener's term, random. So two
+// openers that write at one time never meet under one name, and what a fenced one leaves is known for it.
+inline constexpr uint32_t kTermMarks = 1u << 24;
+template <typename Id>  // SegmentId, GroupId
+Id IdOfSave(SaveNumber save, Term opener, ByteView random5) {
+  Id id;
+  StoreBig64(id.bytes.data(), save.value);
+  for (int i = 0; i < 3; ++i) id.bytes[8 + i] = static_cast<uint8_t>(opener.value >> (16 - 8 * i));
+  std::memcpy(id.bytes.data() + 11, random5.data(), 5);
+  return id;
+}
+// Written by an opener before that of `term`: of the 2^24 marks half lie behind, half ahead.
+template <typename Id>
+bool OfEarlierOpener(const Id& id, Term term) {
+  uint32_t mark =
+      static_cast<uint32_t>(id.bytes[8]) << 16 | static_cast<uint32_t>(id.bytes[9]) << 8 | id.bytes[10];
+  uint32_t behind = static_cast<uint32_t>(term.value - mark) % kTermMarks;
+  return behind != 0 && behind < kTermMarks / 2;
+}
+// `name` is a segment's or a group's, and was written by an opener before that of `term`.
+inline bool LeftByOpenerBefore(std::string_view name, Term term) {
+  for (std::string_view prefix : {kSegmentsPrefix, kGroupsPrefix}) {
+    if (!SaveOfName(prefix, name)) continue;
+    return OfEarlierOpener(SegmentId::From(*ParseHex(name.substr(prefix.size()))), term);
+  }
+  return false;
+}
+
 inline Bytes HeadsKey(LogIndex index) {
   Bytes key(8);
   StoreBig64(key.data(), index.value);

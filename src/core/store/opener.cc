@@ -2,14 +2,13 @@
 
 #include <algorithm>
 
+#include "core/store/election.h"
 #include "core/store/reserve.h"
 #include "core/store/rows.h"
 #include "core/store/tails.h"
 
 namespace holdfast::store {
 namespace {
-
-constexpr int kBarrierTriesMax = 64;  // numbers that somebody else may have taken
 
 // The chain value that the opened store has at the anchor's index, if it has that index.
 Result<std::optional<journal::LogPosition>> PositionAt(seam::Storage& storage, const Reading& r,
@@ -119,6 +118,18 @@ void AddJournalFindings(const journal::Chain& chain, bool leftovers, std::vector
   }
 }
 
+void AddForkFinding(const std::vector<journal::Chain>& chains, std::vector<Finding>& findings) {
+  std::optional<journal::Fork> fork = journal::ForkOf(chains);
+  if (!fork) return;
+  std::string said = "two histories after index " + std::to_string(fork->after.value);
+  for (const journal::Head& head : fork->heads) {
+    said += std::string(&head == fork->heads ? ": one" : "; the other") + " ends at term " +
+            std::to_string(head.term.value) + ", index " + std::to_string(head.index.value) + ", chain " +
+            HexUpper(head.chain).substr(0, 16);
+  }
+  findings.push_back({Finding::Kind::kStale, "journal", Code::kForked, said});
+}
+
 Status ReadStore(seam::Storage& storage, ByteView passphrase, const AnchorInput& anchor, bool discard_tail,
                  Reading& r) {
   HF_TRY(r.secrets, UnlockStore(storage, passphrase, r.findings));
@@ -146,6 +157,7 @@ Status ReadUnlocked(seam::Storage& storage, const AnchorInput& anchor, bool disc
   HF_TRY(r.chain, journal::ReadChain(storage, keyring, r.secrets.keys.chain, r.chain_options));
   AddJournalFindings(r.chain, false, r.findings);
   HF_TRY_VOID(std::move(anchored));
+  AddForkFinding({r.chain}, r.findings);
   HF_TRY(size_t adopted, journal::AdoptTail({r.chain}, r.chain_options.known_durable));
   (void)adopted;
   return ProveFreshness(storage, anchor, r);
@@ -163,46 +175,12 @@ Status ReadOlder(seam::Storage& storage, Reading& r) {
 
 namespace {
 
-journal::FramePosition LastFrame(const journal::Chain& chain, const journal::ReadOptions& options) {
-  return chain.links.empty() ? options.start.frame : chain.links.back().position;
-}
-
 // Once more if a reserve can be given up for it (I1).
 template <typename Attempt>
 auto DespiteAFullDisk(seam::Storage& storage, Attempt&& attempt) -> decltype(attempt()) {
   auto done = attempt();
   if (!done && done.code() == Code::kFull && GiveUpReserve(storage)) done = attempt();
   return done;
-}
-
-// The barrier frame: from here on every older opener is fenced (C2, C3).
-Status WriteBarrier(seam::Storage& storage, Reading& r, OpenedStore& s, crypto::Random& random) {
-  const seal::Keyring& keyring = r.slots.slot[r.slots.newest].keyring;
-  s.term = r.chain.highest_term.next();
-  HF_TRY(seal::DomainKeys keys, keyring.JournalKeys(keyring.current_epoch()));
-  journal::Frame frame;
-  frame.kind = journal::FrameKind::kBarrier;
-  frame.term = s.term;
-  frame.vote = s.member;
-  frame.watermark = r.chain.end.index;
-  frame.before = LastFrame(r.chain, r.chain_options);
-  frame.first_index = r.chain.end.index.next();
-  frame.chain_before = r.chain.end.chain;
-  frame.entries.push_back({journal::EntryKind::kOpened, s.term, kernel::Encode(kernel::Opened{s.member})});
-  FrameNumber highest = std::max(r.chain.highest_number, frame.before.number);
-  if (highest.value > UINT64_MAX / 2) return Code::kTermExhausted;  // enough must be left to go on with
-  frame.number = highest.next();
-  for (int i = 0; i < kBarrierTriesMax; ++i, frame.number = frame.number.next()) {
-    journal::SealedFrame sealed =
-        journal::SealFrame(r.chain_options.id, keys, keyring.current_epoch(), frame, random);
-    Status done = DespiteAFullDisk(storage, [&] { return s.writer->Open(r.chain, frame.number, sealed); });
-    if (!done && done.code() == Code::kExists) continue;
-    HF_TRY_VOID(std::move(done));
-    s.frame = {frame.number, sealed.digest};
-    s.next_frame = frame.number.next();
-    return Ok();
-  }
-  return Code::kTermExhausted;
 }
 
 // Applies an entry; runs the save that it may ask for.
@@ -277,44 +255,36 @@ Result<std::unique_ptr<State>> ReplayReadOnly(seam::Storage& storage, const Read
   return state;
 }
 
-Result<std::unique_ptr<OpenedStore>> OpenStore(seam::Storage& storage, seam::Storage* anchor,
-                                               ByteView passphrase, const OpenOptions& options,
-                                               crypto::Random& random,
-                                               std::vector<Finding>* findings_on_error) {
-  Reading r;
-  AnchorInput anchor_input;
-  anchor_input.name = std::string(kAnchorName);
-  if (anchor != nullptr) {
-    auto bytes = anchor->Get(kAnchorName);
-    if (bytes)
-      anchor_input.encoded = std::move(bytes).value().take();
-    else if (bytes.code() != Code::kNotFound)
-      return bytes.error();
-  }
-  auto failed = [&](Error e) {
-    if (findings_on_error != nullptr) *findings_on_error = r.findings;
-    return e;
-  };
-  bool fenced = storage.capabilities().exclusive;
-  if (!fenced && storage.copies() == nullptr) return failed(Code::kUnsupported);  // rule C3
-  if (Status read = ReadStore(storage, passphrase, anchor_input, options.discard_tail, r); !read)
-    return failed(read.error());
-  if (!fenced) return failed(Code::kUnsupported);  // of several it is first known that enough answer
+namespace {
 
+// Collects what a crash or a fenced opener left of saves.
+Status CollectLeftovers(seam::Storage& storage, Election& election, Reading& r, const OpenedStore& s) {
+  HF_TRY(size_t pending, election.among_others() ? election.DeleteLeftByOthers(r, s)
+                                                 : DeletePending(storage, r.slots.manifest().save));
+  if (pending > 0)
+    r.findings.push_back({Finding::Kind::kPending, std::string(kSegmentsPrefix), Code::kTorn,
+                          std::to_string(pending) + " objects of an unfinished save were collected"});
+  return Ok();
+}
+
+// kVersionMismatch: see Election::Run.
+Result<std::unique_ptr<OpenedStore>> OpenOnce(seam::Storage& storage, seam::Storage* anchor,
+                                              const AnchorInput& anchor_input, ByteView passphrase,
+                                              const OpenOptions& options, crypto::Random& random,
+                                              Election& election, Reading& r) {
+  HF_TRY_VOID(ReadStore(storage, passphrase, anchor_input, options.discard_tail, r));
+  // Of several it is first known now that enough answer.
+  if (!storage.capabilities().exclusive && !election.by_condition()) return Code::kNoFencing;
   auto s = std::make_unique<OpenedStore>();
   const Manifest& m = r.slots.manifest();
   s->member = m.member;
   s->placement = options.placement;
   s->writer = std::make_unique<journal::JournalWriter>(
       storage, journal::JournalWriter::Options{r.chain_options.id, options.journal_file_bytes});
-  if (Status adopted = AdoptCopies(storage, options, r); !adopted) return failed(adopted.error());
-  Status barrier = WriteBarrier(storage, r, *s, random);
-  if (!barrier) return failed(barrier.error());
+  HF_TRY_VOID(AdoptCopies(storage, options, r));
+  HF_TRY_VOID(election.Run(r, *s, random));
   if (storage.copies() != nullptr) storage.copies()->RequireForJournal(storage.copies()->quorum().write);
-  HF_TRY(size_t pending, DeletePending(storage, m.save));
-  if (pending > 0)
-    r.findings.push_back({Finding::Kind::kPending, std::string(kSegmentsPrefix), Code::kTorn,
-                          std::to_string(pending) + " objects of an unfinished save were collected"});
+  HF_TRY_VOID(CollectLeftovers(storage, election, r, *s));
   s->older_slot = SaveNumber(m.save.value == 0 ? 0 : m.save.value - 1);
   s->older_frame = m.frame.number;
   if (r.slots.older_valid)
@@ -344,6 +314,50 @@ Result<std::unique_ptr<OpenedStore>> OpenStore(seam::Storage& storage, seam::Sto
   return s;
 }
 
+// Without a lock somebody may write while we read, and what is read then fits together by luck only: it is
+// read again for as long as it changes.
+Result<std::unique_ptr<OpenedStore>> OpenAmongOthers(seam::Storage& storage, seam::Storage* anchor,
+                                                     const AnchorInput& anchor_input, ByteView passphrase,
+                                                     const OpenOptions& options, crypto::Random& random,
+                                                     Election& election, Reading& last) {
+  for (int i = 0; i < kElectionsMax; ++i) {
+    HF_TRY(std::string before, election.SlotsNow());
+    last = Reading();
+    auto opened = OpenOnce(storage, anchor, anchor_input, passphrase, options, random, election, last);
+    if (opened || election.won() || opened.code() == Code::kFenced) return opened;
+    if (opened.code() == Code::kVersionMismatch) continue;
+    HF_TRY(std::string after, election.SlotsNow());
+    if (before == after) return opened;
+  }
+  return Code::kFenced;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<OpenedStore>> OpenStore(seam::Storage& storage, seam::Storage* anchor,
+                                               ByteView passphrase, const OpenOptions& options,
+                                               crypto::Random& random,
+                                               std::vector<Finding>* findings_on_error) {
+  AnchorInput anchor_input;
+  anchor_input.name = std::string(kAnchorName);
+  if (anchor != nullptr) {
+    auto bytes = anchor->Get(kAnchorName);
+    if (bytes)
+      anchor_input.encoded = std::move(bytes).value().take();
+    else if (bytes.code() != Code::kNotFound)
+      return bytes.error();
+  }
+  Election election(storage);
+  bool fences = storage.capabilities().exclusive || election.by_condition();
+  if (!fences && storage.copies() == nullptr) return Code::kNoFencing;  // rule C3
+  Reading r;
+  auto opened = election.among_others()
+                    ? OpenAmongOthers(storage, anchor, anchor_input, passphrase, options, random, election, r)
+                    : OpenOnce(storage, anchor, anchor_input, passphrase, options, random, election, r);
+  if (!opened && findings_on_error != nullptr) *findings_on_error = r.findings;
+  return opened;
+}
+
 Status SaveInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& s, journal::FramePosition frame,
                   NodeCache& cache, crypto::Random& random) {
   HF_CHECK(s.state->saving() != nullptr);
@@ -355,7 +369,7 @@ Status SaveInline(seam::Storage& storage, seam::Storage* anchor, OpenedStore& s,
   std::vector<Bytes> memory;
   HF_TRY(VersionPtr version, DespiteAFullDisk(storage, [&] {
            return RunSave({storage, s.secrets, random, nodes, alone, point, frame, s.deleted, s.leftovers,
-                           memory, s.placement, s.clean});
+                           memory, s.opener, s.placement, s.clean});
          }));
   s.clean = false;
   // The save is done once its slot is durable; what follows is owed, and the next save or opening makes up

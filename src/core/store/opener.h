@@ -52,6 +52,8 @@ Status ReadOlder(seam::Storage& storage, Reading& reading);
 // Findings of the journal in the store's terms, each once. Leftovers are told apart by the caller: what lies
 // below the newest save may be needed by the older slot.
 void AddJournalFindings(const journal::Chain& chain, bool leftovers, std::vector<Finding>& findings);
+// Both heads, so that people can tell which is whose; never which is right (C4).
+void AddForkFinding(const std::vector<journal::Chain>& chains, std::vector<Finding>& findings);
 
 struct OpenOptions {
   bool discard_tail = false;
@@ -79,14 +81,16 @@ struct OpenedStore {
   std::vector<Finding> findings;
   std::set<std::string> deleted;       // confirmed deletes
   std::vector<std::string> leftovers;  // objects of a save that failed; the next attempt deletes them
+  Opener opener;
   Placement placement;
   bool clean = false;          // the next save begins to clean thoroughly
   uint64_t reserve_bytes = 0;  // 0: none is kept
   bool reserve_held = false;
 };
 
-// Everything up to serving. `anchor` may be null. Errors as ReadStore, kFenced, kFull, kReadOnly and of the
-// storage. After an error nothing that was durable is lost, and no state is created by accident.
+// Everything up to serving. `anchor` may be null. Errors as ReadStore, kNoFencing: nothing here keeps a
+// second writer out; kFenced: another opener has won (election.h); kFull, kReadOnly and of the storage. After
+// an error nothing that was durable is lost, and no state is created by accident.
 Result<std::unique_ptr<OpenedStore>> OpenStore(seam::Storage& storage, seam::Storage* anchor,
                                                ByteView passphrase, const OpenOptions& options,
                                                crypto::Random& random,

@@ -224,7 +224,7 @@ TEST(RuleC3, StorageThatCannotKeepASecondOpenerOutIsRefusedForWriting) {
   shared.exclusive = false;
   auto disk = DiskOf(ImageOf(*rig.disk), shared);
   rig.disk = disk.get();
-  EXPECT_EQ(rig.Open().code(), Code::kUnsupported);
+  EXPECT_EQ(rig.Open().code(), Code::kNoFencing);
 }
 
 TEST(RuleE, WhatACrashLeftIsCollectedAtTheNextOpening) {

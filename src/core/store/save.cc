@@ -245,7 +245,7 @@ Status CleanTables(const SaveInput& input, Manifest& m, const seal::Keyring& key
 // Segments of an attempt that failed. Its number goes first: the write of it may have succeeded after all.
 Status DropLeftovers(const SaveInput& input, SaveNumber save) {
   if (input.leftovers.empty()) return Ok();
-  HF_TRY_VOID(input.storage.Delete(SlotName(static_cast<int>(save.value % 2), "state-save-number")));
+  HF_TRY_VOID(TakeNumberAway(input.storage, static_cast<int>(save.value % 2), save, input.opener));
   HF_TRY_VOID(input.storage.Barrier());
   for (const std::string& name : input.leftovers) HF_TRY_VOID(input.storage.Delete(name));
   HF_TRY_VOID(input.storage.Barrier());
@@ -317,7 +317,8 @@ Result<VersionPtr> TrySave(const SaveInput& input) {
   for (auto& [number, s] : m.segments) {
     if (s.spans.empty() && s.condemned == SaveNumber()) s.condemned = m.save;
   }
-  HF_TRY_VOID(WriteSlot(input.storage, m, keyring, input.secrets, input.random, input.leftovers));
+  HF_TRY_VOID(
+      WriteSlot(input.storage, m, keyring, input.secrets, input.opener, input.random, input.leftovers));
   input.leftovers.clear();
   return MakeVersion(std::move(m), keyring, input.secrets);
 }
@@ -326,8 +327,13 @@ Result<VersionPtr> TrySave(const SaveInput& input) {
 
 Result<VersionPtr> RunSave(const SaveInput& input) {
   Result<VersionPtr> saved = TrySave(input);
-  if (!saved) input.nodes.Forget();  // the next attempt uses the same places again
-  return saved;
+  if (saved) return saved;
+  input.nodes.Forget();  // the next attempt uses the same places again
+  // Whoever took over deletes what we still read: that is no damage.
+  SaveNumber next = input.point.base->manifest.save.next();
+  bool taken = saved.code() != Code::kFull &&
+               SlotIsTaken(input.storage, static_cast<int>(next.value % 2), input.opener);
+  return taken ? Error(Code::kFenced) : saved.error();
 }
 
 Result<std::vector<std::string>> DeleteCondemned(seam::Storage& storage, const TreeVersion& version,

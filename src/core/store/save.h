@@ -59,11 +59,13 @@ struct SaveInput {
   // To build segments in, as large as they were; kept for the next save. Touching new pages costs more than
   // filling them.
   std::vector<Bytes>& memory;
+  Opener& opener;  // who saves
   Placement placement = {};
   bool clean = false;  // thoroughly, now and in the saves after, until there is nothing to gain
 };
 
-// The new version, durable in its slot; the caller writes the anchor next. On an error the older slot is
+// The new version, durable in its slot; the caller writes the anchor next. kFenced: another opener has the
+// slot. On an error the older slot is
 // untouched and kFull can be tried again; segments of the attempt are pending (E): they go with the next
 // attempt or the next open.
 Result<VersionPtr> RunSave(const SaveInput& input);

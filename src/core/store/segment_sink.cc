@@ -67,8 +67,9 @@ Status SegmentSink::Flush() {
   Segment s;
   s.number = number_;
   number_ += step_;
-  StoreBig64(s.id.bytes.data(), save_.value);
-  input_.random.Fill({s.id.bytes.data() + 8, 8});
+  uint8_t random[5];
+  input_.random.Fill(random);
+  s.id = IdOfSave<SegmentId>(save_, input_.opener.term, random);
   s.table = table_.id;
   s.epoch = table_.epoch;
   s.born = save_;

@@ -80,6 +80,7 @@ Slot OpenSlot(int slot, SaveNumber number, const SlotFiles& files, const Secrets
   }
   Slot s;
   s.kind = Slot::Kind::kValid;
+  s.opener = state->opener;
   s.manifest = std::move(manifest).value();
   s.keyring = std::move(keyring).value();
   return s;
@@ -94,7 +95,7 @@ std::string SlotName(int slot, std::string_view file) {
 Bytes ServerState::Encode() const {
   Bytes out;
   Writer w(out);
-  w.Raw(AsBytes(kServerStateMagic)).U32(kFormatVersion).Id(store).Id(member).U32(0);
+  w.Raw(AsBytes(kServerStateMagic)).U32(kFormatVersion).Id(store).Id(member).U32(opener);
   w.U32(Crc32c(out));
   return out;
 }
@@ -108,13 +109,36 @@ Result<ServerState> ServerState::Decode(ByteView untrusted) {
   ServerState s;
   s.store = r.Id<StoreId>();
   s.member = r.Id<MemberId>();
+  s.opener = r.U32();
   return s;
 }
 
 namespace {
 
-Result<Slot> ReadFiles(seam::Storage& storage, int slot, const Secrets& secrets) {
-  auto number = storage.GetRange(SlotName(slot, kNumberFile), 0, kSaveNumberBytes + 1);
+// Reads files and keeps their versions, where anybody will need them.
+class VersionedFiles {
+ public:
+  explicit VersionedFiles(seam::Storage& storage)
+      : storage_(storage), versioned_(seam::FencesByCondition(storage.capabilities())) {}
+  Result<UntrustedBytes> Get(const std::string& name, uint64_t bytes_max) {
+    if (!versioned_)
+      return bytes_max == UINT64_MAX ? storage_.Get(name) : storage_.GetRange(name, 0, bytes_max);
+    auto got = storage_.GetVersioned(name);
+    if (!got && got.code() == Code::kNotFound) versions_[name] = {};
+    if (!got) return got.error();
+    versions_[name] = std::move(got->version);
+    return std::move(got->bytes);
+  }
+  ObjectVersions versions() { return std::move(versions_); }
+
+ private:
+  seam::Storage& storage_;
+  const bool versioned_;
+  ObjectVersions versions_;
+};
+
+Result<Slot> ReadSlotFiles(VersionedFiles& from, int slot, const Secrets& secrets) {
+  auto number = from.Get(SlotName(slot, kNumberFile), kSaveNumberBytes + 1);
   if (!number) {
     if (number.code() == Code::kNotFound) return Bad(Slot::Kind::kUnused, Code::kTorn, slot, kNumberFile);
     return number.error();
@@ -134,7 +158,7 @@ Result<Slot> ReadFiles(seam::Storage& storage, int slot, const Secrets& secrets)
   seam::Catalogue known;
   known[SlotName(slot, kNumberFile)] = {{number->size(), crypto::Sha256(number->parse())}};
   for (int i = 0; i < 5; ++i) {
-    auto bytes = storage.Get(SlotName(slot, kFiles[i]));
+    auto bytes = from.Get(SlotName(slot, kFiles[i]), UINT64_MAX);
     if (!bytes) {
       if (bytes.code() == Code::kNotFound) return Bad(Slot::Kind::kTampered, Code::kMissing, slot, kFiles[i]);
       if (bytes.code() == Code::kTooLarge)
@@ -161,13 +185,16 @@ Result<Slot> ReadFiles(seam::Storage& storage, int slot, const Secrets& secrets)
 }  // namespace
 
 Result<Slot> ReadSlot(seam::Storage& storage, int slot, const Secrets& secrets) {
-  HF_TRY(Slot s, ReadFiles(storage, slot, secrets));
+  VersionedFiles files(storage);
+  HF_TRY(Slot s, ReadSlotFiles(files, slot, secrets));
+  s.versions = files.versions();
   if (s.kind != Slot::Kind::kValid) return s;
   std::string bad;
   Status read = ReadGroups(storage, s.manifest, secrets, bad);
   if (!bad.empty()) {
     Slot without = Bad(Slot::Kind::kTampered, read.code(), slot, kManifestFile);
     without.object = bad;
+    without.versions = std::move(s.versions);
     return without;
   }
   HF_TRY_VOID(std::move(read));
@@ -245,9 +272,115 @@ Result<Slots> ReadSlots(seam::Storage& storage, const Secrets& secrets, std::vec
   return s;
 }
 
+namespace {
+
+constexpr int kStaleWritesMax = 8;  // by whoever was at the slot when it was taken: five files, and one more
+
+Result<seam::ObjectVersion> VersionNow(seam::Storage& storage, const std::string& name) {
+  auto now = storage.GetVersioned(name);
+  if (!now && now.code() == Code::kNotFound) return seam::ObjectVersion();
+  if (!now) return now.error();
+  return std::move(now->version);
+}
+
+Status KnowVersion(seam::Storage& storage, const std::string& name, Opener& opener) {
+  if (opener.versions.contains(name)) return Ok();
+  HF_TRY(seam::ObjectVersion now, VersionNow(storage, name));
+  opener.versions[name] = std::move(now);
+  return Ok();
+}
+
+// A frame of a later opener, by its name.
+Status LookForLater(seam::Storage& storage, const MemberId& member, const Opener& opener) {
+  if (!opener.may_meet) return Ok();
+  HF_TRY(std::vector<seam::ObjectInfo> frames, seam::ListAll(storage, journal::JournalPrefix(member)));
+  bool later = std::any_of(frames.begin(), frames.end(), [&](const seam::ObjectInfo& o) {
+    return journal::TermOfName(member, o.name).value_or(Term()) > opener.term;
+  });
+  return later ? Status(Code::kFenced) : Ok();
+}
+
+// The number decides whose the slot is: who lost it loses all, who has it passes over what the one before it
+// was still writing.
+Status PutNumber(seam::Storage& storage, int slot, ByteView bytes, Opener& opener) {
+  std::string name = SlotName(slot, kNumberFile);
+  if (!opener.by_condition) return storage.Put(name, bytes);
+  HF_TRY_VOID(KnowVersion(storage, name, opener));
+  auto put = storage.PutIfVersion(name, bytes, opener.versions[name]);
+  if (!put) return put.code() == Code::kVersionMismatch ? Error(Code::kFenced) : put.error();
+  opener.versions[name] = std::move(put).value();
+  return Ok();
+}
+
+// REQUIRES: the number was taken away.
+Status PutFile(seam::Storage& storage, int slot, std::string_view file, ByteView bytes, Opener& opener) {
+  std::string name = SlotName(slot, file), number = SlotName(slot, kNumberFile);
+  if (!opener.by_condition) return storage.Put(name, bytes);
+  for (int i = 0; i < kStaleWritesMax; ++i) {
+    HF_TRY_VOID(KnowVersion(storage, name, opener));
+    auto put = storage.PutIfVersion(name, bytes, opener.versions[name]);
+    if (put) {
+      opener.versions[name] = std::move(put).value();
+      return Ok();
+    }
+    if (put.code() != Code::kVersionMismatch) return put.error();
+    HF_TRY(seam::ObjectVersion now, VersionNow(storage, number));
+    if (now != opener.versions[number]) break;
+    opener.versions.erase(name);
+  }
+  return Code::kFenced;
+}
+
+Bytes EncodeNumber(const Secrets& secrets, int slot, SaveNumber save, const Digest& digest) {
+  Bytes number;
+  Writer(number).Num(save).Raw(digest).Raw(NumberMac(secrets, slot, save, digest));
+  return number;
+}
+
+}  // namespace
+
+Status TakeNumberAway(seam::Storage& storage, int slot, SaveNumber next, Opener& opener) {
+  if (!opener.by_condition) return storage.Delete(SlotName(slot, kNumberFile));
+  // Too short to be a number (D2), and unlike what any other opener puts: services whose versions are
+  // digests would take equal bytes for the same version.
+  Bytes mark;
+  Writer(mark).Num(next).Num(opener.term);
+  return PutNumber(storage, slot, mark, opener);
+}
+
+bool SlotIsTaken(seam::Storage& storage, int slot, const Opener& opener) {
+  auto known = opener.versions.find(SlotName(slot, kNumberFile));
+  if (!opener.by_condition || known == opener.versions.end()) return false;
+  auto now = VersionNow(storage, known->first);
+  return now && *now != known->second;
+}
+
+Status TakeSlot(seam::Storage& storage, int index, const Slot& read, const Secrets& secrets, Opener& opener) {
+  SaveNumber next = read.kind == Slot::Kind::kValid ? read.manifest.save : SaveNumber();
+  for (const auto& [name, version] : read.versions) opener.versions[name] = version;
+  HF_TRY_VOID(TakeNumberAway(storage, index, next, opener));
+  HF_TRY_VOID(storage.Barrier());
+  if (read.kind != Slot::Kind::kValid) return Ok();
+  SlotFiles files;
+  for (int i = 0; i < 5; ++i) {
+    HF_TRY(UntrustedBytes bytes, storage.Get(SlotName(index, kFiles[i])));
+    files.file[i] = std::move(bytes).take();
+    auto known = read.files.find(SlotName(index, kFiles[i]));
+    bool same = known != read.files.end() && known->second.front().sha256 == crypto::Sha256(files.file[i]);
+    if (!same) return Code::kFenced;
+  }
+  files.file[4] =
+      ServerState{secrets.store, read.manifest.member, static_cast<uint32_t>(opener.term.value)}.Encode();
+  HF_TRY_VOID(PutFile(storage, index, kFiles[4], files.file[4], opener));
+  HF_TRY_VOID(storage.Barrier());
+  HF_TRY_VOID(PutNumber(storage, index, EncodeNumber(secrets, index, next, files.ComputeDigest()), opener));
+  return storage.Barrier();
+}
+
 Status WriteSlot(seam::Storage& storage, Manifest& manifest, const seal::Keyring& keyring,
-                 const Secrets& secrets, crypto::Random& random, std::vector<std::string>& leftovers) {
-  HF_TRY_VOID(WriteGroups(storage, manifest, secrets, random, leftovers));
+                 const Secrets& secrets, Opener& opener, crypto::Random& random,
+                 std::vector<std::string>& leftovers) {
+  HF_TRY_VOID(WriteGroups(storage, manifest, secrets, opener.term, random, leftovers));
   HF_TRY_VOID(storage.Barrier());
   int slot = manifest.slot();
   SlotFiles files;
@@ -260,17 +393,17 @@ Status WriteSlot(seam::Storage& storage, Manifest& manifest, const seal::Keyring
   Writer(files.file[2])
       .Blob32(secrets.unlockers)
       .Raw(keyring.Seal(secrets.keys.keyring_root, secrets.store, keys_name, random));
-  files.file[4] = ServerState{secrets.store, manifest.member}.Encode();
+  files.file[4] =
+      ServerState{secrets.store, manifest.member, static_cast<uint32_t>(opener.term.value)}.Encode();
+  Bytes number = EncodeNumber(secrets, slot, manifest.save, files.ComputeDigest());
 
-  Digest digest = files.ComputeDigest();
-  Bytes number;
-  Writer(number).Num(manifest.save).Raw(digest).Raw(NumberMac(secrets, slot, manifest.save, digest));
-
-  HF_TRY_VOID(storage.Delete(SlotName(slot, kNumberFile)));
+  HF_TRY_VOID(LookForLater(storage, manifest.member, opener));
+  HF_TRY_VOID(TakeNumberAway(storage, slot, manifest.save, opener));
   HF_TRY_VOID(storage.Barrier());
-  for (int i = 0; i < 5; ++i) HF_TRY_VOID(storage.Put(SlotName(slot, kFiles[i]), files.file[i]));
+  for (int i = 0; i < 5; ++i) HF_TRY_VOID(PutFile(storage, slot, kFiles[i], files.file[i], opener));
   HF_TRY_VOID(storage.Barrier());
-  HF_TRY_VOID(storage.Put(SlotName(slot, kNumberFile), number));
+  HF_TRY_VOID(LookForLater(storage, manifest.member, opener));
+  HF_TRY_VOID(PutNumber(storage, slot, number, opener));
   return storage.Barrier();
 }
 

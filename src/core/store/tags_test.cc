@@ -494,7 +494,8 @@ TEST(Tags, VerifyCountsAgain) {
     Span first = spans.items()[0];
     spans.Remove(first.first, first.last, 16);
     std::vector<std::string> leftovers;
-    ASSERT_TRUE(WriteSlot(*rig.disk, wrong, rig.s->state->keyring(), rig.s->secrets, rig.random, leftovers));
+    ASSERT_TRUE(WriteSlot(*rig.disk, wrong, rig.s->state->keyring(), rig.s->secrets, rig.s->opener,
+                          rig.random, leftovers));
     auto report = rig.Verify(false);
     ASSERT_TRUE(report);
     EXPECT_EQ(report->verdict, Code::kTampered) << "segment " << number << Show(report->findings);

@@ -107,6 +107,7 @@ Status ReadTails(seam::Storage& storage, const seal::Keyring& keyring, seam::Quo
     whose.push_back(whose.front());
     adopted = journal::AdoptTail(chains, r.chain_options.known_durable, quorum.read());
   }
+  if (!adopted && adopted.code() == Code::kForked) AddForkFinding(chains, r.findings);
   size_t best = adopted ? *adopted : 0;
   for (size_t i = 0; i < answering; ++i) AddFindingsOf(chains[i], chains[best], whose[i], r);
   HF_TRY_VOID(std::move(adopted));

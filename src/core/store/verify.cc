@@ -328,6 +328,10 @@ class Verifier {
             "of an unfinished save; collected at the next open");
         continue;
       }
+      if (LeftByOpenerBefore(o.name, Term(r_.slots.slot[r_.slots.newest].opener))) {
+        Add(Finding::Kind::kLeftover, o.name, Code::kTorn, "of an opener that was fenced");
+        continue;
+      }
       bool named = std::any_of(report_.findings.begin(), report_.findings.end(), [&](const Finding& f) {
         return f.kind == Finding::Kind::kExtra && f.object == o.name;
       });

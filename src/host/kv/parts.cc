@@ -43,7 +43,9 @@ std::optional<PartOf> ParsePartName(std::string_view row) {
 bool IsPart(std::string_view name) { return name.starts_with(kPrefix); }
 
 // No two writers use such a name, and none uses it twice (docs/format.md 1).
-bool NeverRewritten(std::string_view name) { return name.starts_with("segments/"); }
+bool NeverRewritten(std::string_view name) {
+  return name.starts_with("segments/") || name.starts_with("manifest/");
+}
 
 }  // namespace
 
