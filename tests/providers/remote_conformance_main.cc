@@ -132,6 +132,44 @@ TEST(RemoteOpening, TwoOpenersCannotBothCreateOneObject) {
   EXPECT_NE(mine.has_value(), late.has_value());
 }
 
+// The same of replacing, and of objects that lie in parts: one wins, and what is there is his, whole.
+TEST(RemoteOpening, TwoOpenersCannotBothReplaceOneVersionAndNeitherSpoilsTheOthers) {
+  std::string url = NewUrl();
+  auto one = Opened(url, OpenMode::kCreate);
+  if (!one->capabilities().conditional_put) GTEST_SKIP() << "the service has no conditional put";
+  ASSERT_TRUE(one->Put("first", {}));
+  auto second = OpenStorage(url, OpenMode::kReadWrite);
+  if (!second && second.code() == Code::kInUse) return;
+  ASSERT_TRUE(second);
+  seam::Storage* both[] = {one.get(), second->get()};
+  const size_t large = std::min<uint64_t>(one->capabilities().value_bytes_preferred * 2 + 100, 3u << 20);
+  for (size_t size : {size_t{72}, large}) {
+    std::string name = "slot/" + std::to_string(size);
+    ASSERT_TRUE(one->Put(name, Bytes(size, 9)));
+    for (uint8_t round = 0; round < 5; ++round) {
+      auto seen = both[round % 2]->GetVersioned(name);
+      ASSERT_TRUE(seen);
+      bool won[2] = {false, false};
+      Code lost[2] = {};
+      auto replace = [&](size_t who) {
+        auto done =
+            both[who]->PutIfVersion(name, Bytes(size, static_cast<uint8_t>(2 * round + who)), seen->version);
+        won[who] = done.has_value();
+        if (!done) lost[who] = done.code();
+      };
+      std::thread other([&] { replace(1); });
+      replace(0);
+      other.join();
+      ASSERT_NE(won[0], won[1]) << size << ", round " << int{round};
+      EXPECT_EQ(lost[won[0] ? 1 : 0], Code::kVersionMismatch);
+      auto there = both[won[0] ? 1 : 0]->Get(name);
+      ASSERT_TRUE(there) << CodeName(there.code());
+      EXPECT_EQ(there->size(), size);
+      EXPECT_TRUE(Equal(there->parse(), Bytes(size, static_cast<uint8_t>(2 * round + (won[0] ? 0 : 1)))));
+    }
+  }
+}
+
 // Of a service that knows locks: the command cuts every connection, as a network does, and a second opener
 // comes.
 TEST(RemoteOpening, AWriterThatLostItsLockIsFenced) {
