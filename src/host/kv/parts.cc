@@ -1,6 +1,7 @@
 #include "host/kv/parts.h"
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
 #include "base/codec.h"
@@ -290,7 +291,9 @@ Result<PartIndex> PartsStorage::WriteParts(std::string_view name, ByteView bytes
     if (put.code() == Code::kFull) (void)inner_->Delete(PartName(name, index.first + i)).has_value();
     if (put.code() != Code::kExists) return put.error();
     if (++tries == kNumberTries) return Code::kIo;
-    HF_TRY(index.first, BehindAllParts(name));
+    HF_TRY(uint64_t behind, BehindAllParts(name));
+    // Not side by side with a writer who does the same, or each would stand in the other's way again.
+    index.first = behind + index.parts() * (std::random_device()() % 8);
     i = UINT64_MAX;  // from the beginning
   }
   if (!options_.ordered_writes) HF_TRY_VOID(inner_->Barrier());
