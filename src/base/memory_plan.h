@@ -1,5 +1,5 @@
-// What the core takes for what, by the size of its cache of nodes; and how large that may be, so that all of it
-// stays within a memory setting. Bytes.
+// What the core takes for what, by the size of its cache of nodes; and how large that may be, so that all of
+// it stays within a memory setting. Bytes.
 //
 //   memory setting  >=  nodes + watch history + segments being built, a quarter more for the heap's holes
 //                       + changes, a quarter more and two blocks for what is filled badly

@@ -16,13 +16,13 @@
 // `save_period_ms`, on dirty bytes (told with Applied), on request. Never two at once.
 //
 // Back-pressure: pending over its limits answers kOverloaded, and nothing is enqueued. Dirty or unapplied
-// bytes over theirs make waves wait, so that pending fills. While a save runs, dirty bytes in the last quarter
-// below their limit cost time (kPaceUsPerKiB), more the nearer they are: many short waits instead of a long
-// one. Without space (I1) new commands get kFull; those accepted before are kept and written as soon as there
-// is some. Where a reserve was given up for them (SpaceLow), only commands that make less are taken until it
-// has been made again: what others were accepted and are in no frame yet get kFull, so that the reserve is left
-// for deletes and saves. Any other failure of storage is final: everything that is not committed, and all that
-// comes later, fails with its code; what is committed can still be read.
+// bytes over theirs make waves wait, so that pending fills. While a save runs, dirty bytes in the last
+// quarter below their limit cost time (kPaceUsPerKiB), more the nearer they are: many short waits instead of
+// a long one. Without space (I1) new commands get kFull; those accepted before are kept and written as soon
+// as there is some. Where a reserve was given up for them (SpaceLow), only commands that make less are taken
+// until it has been made again: what others were accepted and are in no frame yet get kFull, so that the
+// reserve is left for deletes and saves. Any other failure of storage is final: everything that is not
+// committed, and all that comes later, fails with its code; what is committed can still be read.
 //
 // Source: design §2 kernel, §3 two-tier commit; rules D1, D4, H1, I1.
 #ifndef HOLDFAST_CORE_KERNEL_KERNEL_H_
@@ -44,8 +44,8 @@ using Ticket = uint64_t;  // the submitter's own name for a command; 0 = nobody 
 
 enum class Wait : uint8_t { kNone, kDurable };  // kNone: answered once the entry is in a wave
 
-// What a KiB of a wave costs when dirty bytes are about to reach their limit; by the square of the way there. A
-// thousand rows of 116 bytes then wait for 34 ms.
+// What a KiB of a wave costs when dirty bytes are about to reach their limit; by the square of the way there.
+// A thousand rows of 116 bytes then wait for 34 ms.
 inline constexpr uint64_t kPaceUsPerKiB = 300;
 
 struct Options {

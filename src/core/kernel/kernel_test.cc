@@ -277,8 +277,8 @@ TEST(BackPressure, WhileDirtyBytesAreOverTheirLimitAndASaveRunsNoWaveIsCut) {
   EXPECT_TRUE(rig.Succeeded(3));
 }
 
-// A wave of 100 KiB waits for what the one before it costs: nothing up to three quarters of the limit, then by
-// the square of the way there.
+// A wave of 100 KiB waits for what the one before it costs: nothing up to three quarters of the limit, then
+// by the square of the way there.
 TEST(BackPressure, NearTheirLimitDirtyBytesCostTimeWhileASaveRuns) {
   Options options;
   options.dirty_bytes_save = 1000;
@@ -302,7 +302,7 @@ TEST(BackPressure, NearTheirLimitDirtyBytesCostTimeWhileASaveRuns) {
   rig.Stable();
   rig.ApplyAll(1500);
   wave(3000);
-  EXPECT_EQ(wave(3500), 0u);  // at once: three quarters are free
+  EXPECT_EQ(wave(3500), 0u);                       // at once: three quarters are free
   EXPECT_EQ(wave(3999), 100 * kPaceUsPerKiB / 4);  // half of the way
   uint64_t nearly = wave(3999);
   EXPECT_GT(nearly, 100 * kPaceUsPerKiB * 9 / 10);

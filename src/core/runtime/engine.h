@@ -14,8 +14,8 @@
 // Locks: state_lock_ (shared: readers of overlays; exclusive: Commit, SaveDone; memory only), queue locks,
 // save_mutex_ (one save or one verify at a time), write_mutex_ (around the writing of a frame). Only the last
 // two are held while storage is waited for.
-// Memory: what base/memory_plan.h says for a cache as configured (segments' memory is kept for the next save);
-// on top pending commands kPendingBytesMax, changes kept for snapshots alone kPinnedOverlayBytesMax.
+// Memory: what base/memory_plan.h says for a cache as configured (segments' memory is kept for the next
+// save); on top pending commands kPendingBytesMax, changes kept for snapshots alone kPinnedOverlayBytesMax.
 #ifndef HOLDFAST_CORE_RUNTIME_ENGINE_H_
 #define HOLDFAST_CORE_RUNTIME_ENGINE_H_
 

@@ -7,9 +7,9 @@
 
 namespace holdfast::runtime {
 
-// Reads through the readers' cache, and puts into it what the save makes: readers will ask for that next. Where
-// that would drive out others, a leaf gets in only by taking the place of one that it is made of, so what was
-// in memory stays there and what was not does not come in.
+// Reads through the readers' cache, and puts into it what the save makes: readers will ask for that next.
+// Where that would drive out others, a leaf gets in only by taking the place of one that it is made of, so
+// what was in memory stays there and what was not does not come in.
 class KeptNodes : public store::SaveNodes {
  public:
   explicit KeptNodes(SharedNodes& nodes) : nodes_(nodes) {}

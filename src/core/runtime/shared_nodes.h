@@ -24,7 +24,7 @@ class SharedNodes {
   void Clear();
   // What a version that nobody reads any more had there: its memory serves the next one.
   void Drop(const std::vector<tree::Hint>& hints);
-  void Drop(const tree::Hint& hint);  // for another that comes in its place: no room is made
+  void Drop(const tree::Hint& hint);              // for another that comes in its place: no room is made
   void ExpectChildren(const tree::Node& parent);  // as tree::NodeSource's
   store::Openers& openers() { return openers_; }
   // Kept, and waiting for readers to leave.

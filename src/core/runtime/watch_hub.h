@@ -13,7 +13,6 @@
 
 namespace holdfast::runtime {
 
-
 class WatchHub {
  public:
   WatchHub(LogIndex start, size_t history_bytes_max)

@@ -37,8 +37,8 @@ struct CleaningPlan {
 CleaningPlan PlanCleaning(const Manifest& manifest, const Placement& placement, bool thorough);
 
 // Segments that the next fold should leave on its way, before it makes more garbage: where it writes a parent
-// anew, moving the parent's other children costs those alone, while cleaning afterwards writes the parents once
-// more. The emptiest, at most half full, from half of what makes cleaning due.
+// anew, moving the parent's other children costs those alone, while cleaning afterwards writes the parents
+// once more. The emptiest, at most half full, from half of what makes cleaning due.
 std::set<uint32_t> PlanLeaving(const Manifest& manifest, const Placement& placement);
 
 // Moves the nodes of one table. Every root that reaches a node must be cleaned, from the newest to the

@@ -20,8 +20,8 @@ class SegmentSink : public tree::NodeSink {
     TagLine line;
   };
   void set_leaving(const Leaving& leaving) { leaving_ = &leaving; }  // outlives it
-  // All references outlive it. `save`: the one under way. `nodes`: of the same thread. `large`: it will probably
-  // fill segments.
+  // All references outlive it. `save`: the one under way. `nodes`: of the same thread. `large`: it will
+  // probably fill segments.
   SegmentSink(const SaveInput& input, NodeAccess& nodes, SaveNumber save, const Table& table,
               const seal::DomainKeys& keys, Numbers numbers, bool large);
 

@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "base/memory_plan.h"
-
 #include <algorithm>
 #include <fstream>
+
+#include "base/memory_plan.h"
 
 namespace holdfast::host {
 namespace {
