@@ -355,11 +355,11 @@ class Forged : public testing::Test {
     std::vector<std::string> leftovers;
     std::vector<Bytes> memory;
     SavePoint point{m.root.position, m.root.tables, {}, nullptr, base, s.state->keyring().Clone()};
-    SaveInput input{*rig.disk, s.secrets, rig.random, nodes,     alone,
-                    point,     m.frame,   deleted,    leftovers, memory};
-    SegmentSink sink(input, m.save, values, base->keys.at(values.id), {m.next_segment, 1}, false);
-    tree::Fold fold(values.descriptor, values.root, m.root.position.index, source, sink);
+    SaveInput input{*rig.disk, s.secrets, rig.random, nodes,  alone,   point,
+                    m.frame,   deleted,   leftovers,  memory, s.opener};
     VersionNodes reads(*rig.disk, base, rig.cache);
+    SegmentSink sink(input, reads, m.save, values, base->keys.at(values.id), {m.next_segment, 1}, false);
+    tree::Fold fold(values.descriptor, values.root, m.root.position.index, source, sink);
     auto root = Drive(reads, [&] { return fold.Run(reads); });
     ASSERT_TRUE(root);
     values.root = *root;
@@ -370,7 +370,7 @@ class Forged : public testing::Test {
     for (auto& [number, segment] : m.segments) {
       if (segment.spans.empty() && segment.condemned == SaveNumber()) segment.condemned = m.save;
     }
-    ASSERT_TRUE(WriteSlot(*rig.disk, m, s.state->keyring(), s.secrets, rig.random, leftovers));
+    ASSERT_TRUE(WriteSlot(*rig.disk, m, s.state->keyring(), s.secrets, s.opener, rig.random, leftovers));
     rig.Kill();
   }
   void ExpectFound(Code verdict, Finding::Kind kind, const std::string& text) {
