@@ -112,7 +112,8 @@ class TagsAtScale(rig.TestCase):
 
     def expect_rows(self):
         out = self.root / "dump.tsv"
-        self.ok(rig.run("kv", "-c", self.d.client_yaml, "dump", "t", "--out", out, timeout=TIMEOUT_S))
+        dumped = rig.run("kv", "-c", self.d.client_yaml, "dump", "t", "--out", out, timeout=TIMEOUT_S)
+        self.assertEqual(dumped.returncode, 0, dumped.stderr)
         seen = 0
         with open(out, encoding="ascii") as f:
             for line in f:

@@ -4,6 +4,8 @@
 
 #include <new>
 
+#include "base/check.h"
+
 namespace holdfast::runtime {
 
 using sync::MutexLock;
@@ -49,7 +51,7 @@ void* MappedBlocks::do_allocate(size_t bytes, size_t alignment) {
     }
   }
   void* p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (p == MAP_FAILED) throw std::bad_alloc();
+  HF_CHECK(p != MAP_FAILED);
   return p;
 }
 

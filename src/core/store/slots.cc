@@ -175,7 +175,10 @@ Result<Slot> ReadSlotFiles(VersionedFiles& from, int slot, const Secrets& secret
     for (int i : {1, 3}) {
       if (!files.file[i].empty()) return Bad(Slot::Kind::kTampered, Code::kTampered, slot, kFiles[i]);
     }
-    return Bad(Slot::Kind::kTampered, Code::kTampered, slot, kKeysFile);  // its copy of the unlocker record
+    // The copy of the unlocker record, or who opened: nothing seals either by itself.
+    Slot either = Bad(Slot::Kind::kTampered, Code::kTampered, slot, kKeysFile);
+    either.object += " or " + SlotName(slot, kFiles[4]);
+    return either;
   }
   Slot s = OpenSlot(slot, n, files, secrets);
   s.files = std::move(known);

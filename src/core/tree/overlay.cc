@@ -14,6 +14,8 @@ constexpr unsigned kLevelsMax = 16;  // of inner nodes: 16^16 rows
 
 }  // namespace
 
+Overlay::Arena::Arena() : memory_(std::pmr::get_default_resource()) {}
+
 Overlay::Arena::~Arena() {
   for (const Block& b : blocks_) memory_->deallocate(b.at, b.bytes, alignof(uint64_t));
 }

@@ -105,7 +105,7 @@ class Overlay {
   // Blocks of growing size from the default memory resource; what they hold needs no destructor.
   class Arena {
    public:
-    Arena() = default;
+    Arena();
     Arena(const Arena&) = delete;
     Arena& operator=(const Arena&) = delete;
     ~Arena();
@@ -116,7 +116,7 @@ class Overlay {
       void* at;
       size_t bytes;
     };
-    std::pmr::memory_resource* const memory_ = std::pmr::get_default_resource();
+    std::pmr::memory_resource* const memory_;
     std::vector<Block> blocks_;
     uint8_t* at_ = nullptr;
     size_t left_ = 0, next_block_ = 4096;
