@@ -32,7 +32,8 @@ constexpr uint64_t FoldWorkersMax(uint64_t cache) {
   return std::clamp<uint64_t>(cache / (32 * kMiB), 1, limits::kFoldWorkersMax);
 }
 
-// The quarters are what was seen while a server was loaded (tests/e2e/memory_test.py).
+// The quarters are what was seen while a server was loaded with 600,000 rows (tests/e2e/memory_test.py); with
+// 10,000,000 it takes up to 41 % more than this (docs/benchmarks.md).
 constexpr uint64_t CoreBytes(uint64_t cache) {
   const uint64_t heap = cache + WatchHistoryBytes(cache) + FoldWorkersMax(cache) * kSegmentBuilderBytes;
   const uint64_t changes = ChangesBytes(cache);
