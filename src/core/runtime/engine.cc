@@ -91,6 +91,8 @@ void Engine::KeepHeap() {
   (void)::mallopt(M_MMAP_THRESHOLD, kMmapThreshold);
   (void)::mallopt(M_TRIM_THRESHOLD, kTrimThreshold);
   (void)::mallopt(M_TOP_PAD, kTopPad);
+  // What one part of the heap has free serves only the threads of that part: no more parts than processors.
+  (void)::mallopt(M_ARENA_MAX, static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
 }
 
 // After a save, when most is free. Each thread's part of the heap would keep the most that it ever had: with
