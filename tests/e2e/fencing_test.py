@@ -25,11 +25,7 @@ ALONE = "&single-writer=true"
 class Fencing(rig.TestCase):
     def setUp(self):
         super().setUp()
-        before = dict(os.environ)
-        self.addCleanup(lambda: (os.environ.clear(), os.environ.update(before)))
-        for name in list(os.environ):
-            if name.startswith(("AWS_", "AZURE_", "FIRESTORE_", "PG")) or name.lower().endswith("_proxy"):
-                del os.environ[name]
+        self.forget_accounts()
 
     def machines(self, url, environment):
         """Two deployments of one store: the second is a copy of the first, as on another machine, and a client trusts both."""

@@ -23,11 +23,7 @@ ALONE = "&single-writer=true"
 class Remote(rig.TestCase):
     def setUp(self):
         super().setUp()
-        before = dict(os.environ)
-        self.addCleanup(lambda: (os.environ.clear(), os.environ.update(before)))
-        for name in list(os.environ):
-            if name.startswith(("AWS_", "AZURE_", "FIRESTORE_", "PG")) or name.lower().endswith("_proxy"):
-                del os.environ[name]
+        self.forget_accounts()
 
     def walk(self, url, other_url, environment, secrets=()):
         """The whole life of a store at `url`, and its copy at `other_url`."""

@@ -122,6 +122,14 @@ class TestCase(unittest.TestCase):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-e2e-"))
         self.deployments = []
 
+    def forget_accounts(self):
+        """What the environment says of remote providers, until the test is over."""
+        before = dict(os.environ)
+        self.addCleanup(lambda: (os.environ.clear(), os.environ.update(before)))
+        for name in list(os.environ):
+            if name.startswith(("AWS_", "AZURE_", "FIRESTORE_", "PG")) or name.lower().endswith("_proxy"):
+                del os.environ[name]
+
     def tearDown(self):
         for d in self.deployments:
             d.kill()

@@ -83,6 +83,29 @@ TEST(RuleD1, EqualLogsGiveEqualLogicalRootsWhereverNodesLieAndWhateverIsCached) 
 }
 
 // Cleaning happens (the placement demands it), and nobody reading notices.
+TEST(RuleD5, AFoldIsToldToLeaveTheEmptiestSegmentsAtMostHalfFull) {
+  Manifest m;
+  auto add = [&](uint32_t number, uint64_t live) {
+    Segment s;
+    s.number = number;
+    s.size = seal::kHeaderBytes + 1000;
+    s.spans.Add(kNow, kNow, live);
+    m.segments[number] = s;
+  };
+  Placement placement{.garbage_slack_bytes = 0};
+  using Numbers = std::set<uint32_t>;
+  for (uint32_t n : {1u, 2u, 3u}) add(n, 900);
+  EXPECT_EQ(PlanLeaving(m, placement), Numbers());  // little garbage
+  add(4, 100);
+  add(5, 600);
+  add(6, 400);
+  EXPECT_EQ(PlanLeaving(m, placement), (Numbers{4, 6}));
+  placement.cleaned_bytes_max = 150;
+  EXPECT_EQ(PlanLeaving(m, placement), Numbers{4});
+  placement.cleaned_bytes_max = 0;  // as when space is low
+  EXPECT_EQ(PlanLeaving(m, placement), Numbers());
+}
+
 TEST(RuleD5, CleaningMovesNodesWithoutChangingWhatTheyAre) {
   Rig rig;
   rig.options.placement = {.segment_bytes = 16'384, .garbage_slack_bytes = 0, .segments_slack = 8};
